@@ -1,0 +1,1 @@
+"""Only what two backends truly share. No engine is known here."""
