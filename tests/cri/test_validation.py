@@ -49,7 +49,7 @@ def test_a_fault_in_a_sandbox_is_named(field: str) -> None:
 
 
 def add_mount(**fields: object) -> Callable[[v1.ContainerConfig], object]:
-    return lambda c: c.mounts.add(**fields)  # type: ignore[arg-type]
+    return lambda c: c.mounts.add(**fields)
 
 
 CONTAINER_FAULTS: dict[str, Callable[[v1.ContainerConfig], object]] = {
