@@ -1,0 +1,105 @@
+"""The one place where a failure of the engine becomes an error of the contract: by status code, not by text.
+
+Docker answers 500 for a few things that are nobody's bug (a taken host port, a full disk); only there the message is
+looked at, because nothing else tells them apart.
+"""
+
+from __future__ import annotations
+
+import re
+
+import requests
+import urllib3
+from docker.errors import APIError, DockerException
+
+from cri.errors import (
+    Aborted,
+    AlreadyExists,
+    CRIError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+
+_BY_STATUS: dict[int, type[CRIError]] = {
+    304: FailedPrecondition,
+    400: InvalidArgument,
+    401: Unauthenticated,
+    403: PermissionDenied,
+    404: NotFound,
+    405: Unimplemented,
+    408: DeadlineExceeded,
+    409: FailedPrecondition,
+    412: FailedPrecondition,
+    413: ResourceExhausted,
+    423: Aborted,
+    429: ResourceExhausted,
+    500: Internal,
+    501: Unimplemented,
+    502: Unavailable,
+    503: Unavailable,
+    504: DeadlineExceeded,
+}
+
+_BEHIND_500: tuple[tuple[re.Pattern[str], type[CRIError]], ...] = (
+    (re.compile(r"port is already allocated|address already in use"), AlreadyExists),
+    (re.compile(r"no space left on device|no available IPv4 addresses|could not find an available"), ResourceExhausted),
+    (re.compile(r"connection refused|no such host|i/o timeout|TLS handshake timeout|EOF$"), Unavailable),
+    (re.compile(r"(?i)unauthorized|authentication required|no basic auth credentials"), Unauthenticated),
+    (re.compile(r"context deadline exceeded"), DeadlineExceeded),
+)
+
+
+def for_status(status: int, message: str, what: str = "") -> CRIError:
+    """The error for an HTTP ``status`` of the engine with its ``message``; ``what`` says which call it was."""
+    cls = _BY_STATUS.get(status, InvalidArgument if 400 <= status < 500 else Internal)
+    if status == 500:
+        cls = next((named for pattern, named in _BEHIND_500 if pattern.search(message)), cls)
+    text = message.strip() or f"the engine answered {status} without a message"
+    return cls(f"{what}: {text}" if what else text, details={"engine_status": str(status)})
+
+
+def for_unreachable(address: str, error: BaseException) -> Unavailable:
+    """The error for an engine that nobody answers for at ``address``."""
+    return Unavailable(f"Docker Engine at {address} does not answer: {_root(error)}; is dockerd running?")
+
+
+def for_timeout(address: str, seconds: float) -> DeadlineExceeded:
+    """The error for an engine that took the call and gave no answer in time."""
+    return DeadlineExceeded(f"Docker Engine at {address} gave no answer within {seconds:g} s")
+
+
+def translate(error: Exception, address: str, seconds: float) -> CRIError:
+    """The contract's error for what the SDK or its HTTP library raised. Use it as ``raise translate(e, …) from e``."""
+    if isinstance(error, APIError):
+        return for_status(error.status_code or 500, str(error.explanation or error))
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return for_timeout(address, seconds)
+    if isinstance(error, requests.exceptions.ConnectionError):
+        # requests hides a timeout while reading the body behind a plain ConnectionError.
+        if any(isinstance(arg, urllib3.exceptions.ReadTimeoutError) for arg in error.args):
+            return for_timeout(address, seconds)
+        return for_unreachable(address, error)
+    if isinstance(error, requests.exceptions.RequestException | OSError):
+        return for_unreachable(address, error)
+    if isinstance(error, DockerException):
+        return Internal(f"the docker SDK refused the call: {error}")
+    raise error
+
+
+def _root(error: BaseException) -> str:
+    """What the kernel said, from under the layers of HTTP libraries."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
+        seen = inner or seen.__cause__ or seen.__context__
+    return str(error)

@@ -1,0 +1,138 @@
+"""Images in the engine's store: list, status, remove, and the space they take. Pulling is in ``pulls``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from cri import validation
+from cri.errors import CRIError, FailedPrecondition, NotFound
+from cri.v1 import api_pb2 as v1
+from runtimes.docker import image_status
+from runtimes.docker.engine import Engine
+from runtimes.docker.features import api_tuple
+from runtimes.docker.image_status import ImageFacts
+
+DISK_USAGE_TIMEOUT = 3.0
+"""Seconds that the engine may take to add up the size of its layers before the file system is asked instead."""
+
+_TYPED_DISK_USAGE = (1, 42)
+
+
+class Images:
+    """The image service, less pulling."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._facts: dict[str, ImageFacts] = {}
+
+    async def list(self, wanted: v1.ImageFilter) -> list[v1.Image]:
+        """All images, or the one that the filter names; sorted by name."""
+        if wanted.image.image:
+            found = await self.find(wanted.image.image)
+            return [image_status.image(found, image_status.facts(found))] if found else []
+        listed = await self._engine.call(self._engine.client.images)
+        self._facts = {key: self._facts[key] for key in {row["Id"] for row in listed} & self._facts.keys()}
+        known = await asyncio.gather(*(self._facts_of(row["Id"]) for row in listed))
+        images = [image_status.image(row, each) for row, each in zip(listed, known, strict=True) if each]
+        return sorted(images, key=lambda image: (list(image.repo_tags), image.id))
+
+    async def status(self, spec: v1.ImageSpec) -> tuple[v1.Image, dict[str, Any]] | None:
+        """The image and what the engine says of it; None where it is missing."""
+        found = await self.find(spec.image)
+        return (image_status.image(found, image_status.facts(found)), found) if found else None
+
+    async def find(self, text: str) -> dict[str, Any] | None:
+        """The inspected image that ``text`` (reference, digest or id) names."""
+        name = image_status.engine_name(validation.require("image.image", text))
+        try:
+            found: dict[str, Any] = await self._engine.call(self._engine.client.inspect_image, name)
+        except NotFound:
+            return None
+        return found
+
+    async def remove(self, spec: v1.ImageSpec) -> None:
+        """CRI: one name given, all names removed; a missing image succeeds.
+
+        Raises FailedPrecondition while a container runs from it.
+        """
+        found = await self.find(spec.image)
+        if found is None:
+            return
+        try:
+            await self._delete(found["Id"], force=True)
+        except FailedPrecondition:
+            # Others were built on it: it cannot go, but all its names can.
+            names = [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
+            if not names:
+                raise
+            for name in names:
+                await self._delete(name, force=False)
+
+    async def fs_info(self) -> v1.ImageFsInfoResponse:
+        """The engine keeps images and containers below one directory, so both answers are about that one.
+
+        The space used by images is the engine's own sum of its layers; where that takes too long, it is what is in
+        use on the file system.
+        """
+        facts = await self._engine.facts()
+        images, containers = await self._disk_usage(api_tuple(facts.api_version))
+        used, inodes = await asyncio.to_thread(_file_system, facts.root_dir)
+        now_ns = time.time_ns()
+
+        def usage(size: int | None) -> v1.FilesystemUsage:
+            return v1.FilesystemUsage(
+                timestamp=now_ns,
+                fs_id=v1.FilesystemIdentifier(mountpoint=facts.root_dir),
+                used_bytes=v1.UInt64Value(value=used if size is None else size),
+                inodes_used=v1.UInt64Value(value=inodes),
+            )
+
+        return v1.ImageFsInfoResponse(image_filesystems=[usage(images)], container_filesystems=[usage(containers)])
+
+    async def _facts_of(self, image_id: str) -> ImageFacts | None:
+        """Facts of a listed image, inspected once; None for one that vanished meanwhile."""
+        if image_id not in self._facts:
+            try:
+                inspected = await self._engine.call(self._engine.client.inspect_image, image_id)
+            except NotFound:
+                return None
+            self._facts[image_id] = image_status.facts(inspected)
+        return self._facts[image_id]
+
+    async def _delete(self, name: str, *, force: bool) -> None:
+        try:
+            await self._engine.call(self._engine.client.remove_image, name, force=force)
+        except NotFound:
+            return
+
+    async def _disk_usage(self, api: tuple[int, int]) -> tuple[int | None, int | None]:
+        """Bytes of all layers, and of what containers wrote; None where the engine would not say quickly."""
+        client = self._engine.client
+
+        def ask() -> dict[str, Any]:
+            # The SDK's df() cannot name a type, and without one the engine also walks through every volume.
+            params = {"type": ["image", "container"]} if api >= _TYPED_DISK_USAGE else {}
+            url = f"{client.base_url}/v{client.api_version}/system/df"
+            response = client.get(url, params=params, timeout=DISK_USAGE_TIMEOUT)
+            response.raise_for_status()
+            answer: dict[str, Any] = response.json()
+            return answer
+
+        try:
+            answer = await self._engine.call_within(DISK_USAGE_TIMEOUT, ask)
+        except CRIError:
+            return None, None
+        containers = sum(int(each.get("SizeRw") or 0) for each in answer.get("Containers") or ())
+        return int(answer.get("LayersSize") or 0), containers
+
+
+def _file_system(directory: str) -> tuple[int, int]:
+    """Bytes and inodes in use on the file system of ``directory``; zeros for an engine on another machine."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return 0, 0
+    return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree

@@ -1,0 +1,83 @@
+"""Named networks: made when a sandbox asks for one that is not there, removed with the last sandbox of ours on it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from cri.errors import CRIError, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from cri.networks import NetworkRequest
+from runtimes.docker.engine import Engine
+from runtimes.shared import labels
+
+_log = logging.getLogger(__name__)
+
+
+def network_options(request: NetworkRequest) -> dict[str, Any]:
+    """The arguments of the SDK's ``create_network``. Pure."""
+    options: dict[str, Any] = {
+        "name": request.network,
+        "driver": "bridge",
+        "check_duplicate": True,
+        "enable_ipv6": request.ipv6 is not None or any(subnet.version == 6 for subnet in request.subnets),
+        "labels": {labels.KIND: labels.NETWORK},
+    }
+    if request.subnets:
+        options["ipam"] = {"Driver": "default", "Config": [{"Subnet": str(subnet)} for subnet in request.subnets]}
+    return options
+
+
+class Networks:
+    """Networks of the engine by name. The engine decides races: it refuses to remove one with endpoints on it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def require(self, request: NetworkRequest) -> bool:
+        """See to it that the network is there; True when it was made now.
+
+        One that is there is used as it is, whoever made it. Raises InvalidArgument when it has not the subnets asked
+        for, or when the engine cannot make it so.
+        """
+        while True:
+            try:
+                found = await self._engine.call(self._engine.client.inspect_network, request.network)
+            except NotFound:
+                if await self._create(request):
+                    return True
+            else:
+                _check_subnets(request, found)
+                return False
+
+    async def release(self, name: str) -> None:
+        """Remove the network if it is ours and nothing is on it. Never fails for one that is in use or gone."""
+        try:
+            found = await self._engine.call(self._engine.client.inspect_network, name)
+            if (found.get("Labels") or {}).get(labels.KIND) != labels.NETWORK or found.get("Containers"):
+                return
+            await self._engine.call(self._engine.client.remove_network, found["Id"])
+        except NotFound:
+            return
+        except (PermissionDenied, FailedPrecondition):
+            # Docker's words for "has active endpoints": somebody joined since we looked. It is theirs to remove now.
+            return
+        except CRIError as error:
+            _log.warning("network %s was left behind: %s", name, error.message)
+
+    async def _create(self, request: NetworkRequest) -> bool:
+        """False when somebody else was quicker."""
+        try:
+            await self._engine.call(self._engine.client.create_network, **network_options(request))
+        except FailedPrecondition:
+            return False
+        return True
+
+
+def _check_subnets(request: NetworkRequest, found: dict[str, Any]) -> None:
+    there = {config.get("Subnet") for config in (found.get("IPAM") or {}).get("Config") or ()}
+    missing = [str(subnet) for subnet in request.subnets if str(subnet) not in there]
+    if missing:
+        raise InvalidArgument(
+            f"minicri.io/network-subnets: network {request.network!r} is there already and has "
+            f"{', '.join(sorted(filter(None, there))) or 'no subnet'}, not {', '.join(missing)}"
+        )

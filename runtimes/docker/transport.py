@@ -1,0 +1,73 @@
+"""How the SDK's client reaches the engine: one pool of connections for one engine, and a deadline for each call."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import docker
+import requests.adapters
+from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPConnectionPool
+
+from runtimes.docker.config import DockerConfig
+
+
+class _OnePool(UnixHTTPAdapter):
+    """The SDK keeps a pool for each URL, so that a call on a new container always opens a new connection, and up to
+    25 idle ones stay behind. All URLs of one client lead to one socket: one pool serves them."""
+
+    def get_connection(self, url: str | bytes, proxies: Any = None) -> UnixHTTPConnectionPool:
+        return super().get_connection("http+docker://localhost", proxies)
+
+
+class DeadlineClient(docker.APIClient):
+    """The SDK's low-level client whose ``timeout`` is that of the call which the current thread makes.
+
+    The SDK has one timeout for all calls of a client. Its methods read the attribute at each call, so a value for
+    each thread gives every call its own.
+    """
+
+    def __init__(self, config: DockerConfig, address: str, version: str) -> None:
+        self._default_timeout = config.call_timeout
+        self._of_thread = threading.local()
+        tls: TLSConfig | bool = False
+        if config.uses_tls:
+            tls = TLSConfig(
+                client_cert=(config.tls_cert, config.tls_key) if config.tls_cert else None,
+                ca_cert=config.tls_ca or None,
+                verify=config.tls_verify,
+            )
+        super().__init__(
+            base_url=address,
+            version=version,
+            timeout=config.call_timeout,  # type: ignore[arg-type]  # the SDK accepts fractions of a second
+            tls=tls,
+            num_pools=1,
+            max_pool_size=config.max_threads,
+        )
+        # Neither proxies nor .netrc apply to an engine, and looking for them costs each call a third of a millisecond.
+        self.trust_env = False
+        if address.startswith("unix://"):
+            self.mount(
+                "http+docker://",
+                _OnePool(
+                    "http+" + address,
+                    timeout=config.call_timeout,  # type: ignore[arg-type]
+                    pool_connections=1,
+                    max_pool_size=config.max_threads,
+                ),
+            )
+        elif not config.uses_tls:
+            self.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=config.max_threads))
+
+    @property  # type: ignore[override]  # an attribute there, and a whole number
+    def timeout(self) -> float:
+        """Seconds that the call of this thread may take."""
+        seconds: float = getattr(self._of_thread, "seconds", self._default_timeout)
+        return seconds
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self._of_thread.seconds = seconds
