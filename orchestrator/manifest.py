@@ -88,7 +88,7 @@ def parse(text: str, form: Format, source: str = "", directory: str = "") -> lis
 
 def export(specs: Sequence[TaskSpec], form: Format) -> str:
     """``specs`` as a manifest that ``parse`` reads back as the same specs. Defaults are left out."""
-    tasks = [_plain(spec) for spec in specs]
+    tasks = [plain(spec) for spec in specs]
     if form == "toml":
         return tomli_w.dumps({"task": tasks})
     if form == "json":
@@ -207,7 +207,8 @@ def _place_mounts(data: dict[str, Any], where: _Place, directory: str, problems:
         placed[at] = {**mount, "source": normpath(join(directory or "/", inside))}
 
 
-def _plain(spec: TaskSpec) -> dict[str, Any]:
+def plain(spec: TaskSpec) -> dict[str, Any]:
+    """``spec`` as the data that a manifest would have; defaults are left out."""
     data: dict[str, Any] = spec.model_dump(mode="json", exclude_defaults=True)
     if memory := data.get("resources", {}).get("memory"):
         data["resources"]["memory"] = shortforms.format_memory(memory)
