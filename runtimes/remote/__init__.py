@@ -1,0 +1,11 @@
+"""Any CRI v1 endpoint (containerd, CRI-O, another minicri) as a backend: ``cri.client`` under a plugin name.
+
+What may live here: the backend's config, its probe and its opening. Calls go through ``cri.client`` unchanged.
+"""
+
+from runtimes.remote.backend import RemoteBackend, RemoteConfig
+
+backend = RemoteBackend()
+"""What the entry point ``remote`` of the group ``cri.runtimes`` names."""
+
+__all__ = ["RemoteConfig", "backend"]
