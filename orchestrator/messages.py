@@ -14,7 +14,7 @@ from orchestrator.v1 import orchestrator_pb2 as pb
 STATES: dict[State, pb.State] = {state: getattr(pb, f"STATE_{state.name}") for state in State}
 _STATE_OF = {int(number): state for state, number in STATES.items()}
 _KINDS: dict[EventKind, pb.Event.Kind] = {kind: getattr(pb.Event, f"KIND_{kind.name}") for kind in EventKind}
-_FORMATS: dict[int, Format] = {pb.FORMAT_YAML: "yaml", pb.FORMAT_JSON: "json", pb.FORMAT_TOML: "toml"}
+_FORMATS: dict[pb.Format, Format] = {pb.FORMAT_YAML: "yaml", pb.FORMAT_JSON: "json", pb.FORMAT_TOML: "toml"}
 FORMATS = {form: number for number, form in _FORMATS.items()}
 
 
@@ -36,7 +36,7 @@ def state_of(number: int) -> State:
     return _STATE_OF[number]
 
 
-def format_of(number: int, text: str = "") -> Format:
+def format_of(number: pb.Format, text: str = "") -> Format:
     """The format a request names, or the one that ``text`` looks like. Raises InvalidArgument."""
     if number == pb.FORMAT_UNSPECIFIED:
         return manifest.guess_format(text)

@@ -1,0 +1,52 @@
+"""The command ``minicri``: the composition root, the only place that knows every part.
+
+What may live here: commands, and how they print. A command's module imports what is heavy inside the command, so that
+``minicri --help`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from orchestrator.cli import asking, changing, inspecting, oneshot, serving, terminal
+
+_EXITS = (
+    "Exit codes: 0 done, 1 internal error, 2 wrong usage or manifest, 3 not found, 4 nothing answers, "
+    "5 refused by the state, 6 not permitted, 7 not supported here; run and exec pass on the code of what they ran."
+)
+
+app = typer.Typer(
+    name="minicri",
+    help="Containers on whichever engine you have: a Kubernetes CRI endpoint, and tasks declared in files.",
+    epilog=_EXITS,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    oneshot.run,
+    serving.up,
+    changing.apply,
+    asking.get,
+    asking.describe,
+    asking.logs,
+    terminal.exec_,
+    changing.stop,
+    changing.restart,
+    changing.delete,
+    asking.events,
+    asking.export,
+    serving.serve,
+    inspecting.runtimes,
+    inspecting.schema,
+    inspecting.version,
+):
+    app.command(command.__name__.rstrip("_"))(command)
+app.add_typer(inspecting.config_app, name="config")
+
+
+def main() -> None:
+    """The entry point."""
+    app()
