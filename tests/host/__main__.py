@@ -18,7 +18,7 @@ from tests.host import processes
 from tests.host.engines import docker_engine
 from tests.host.errors import EngineError, Unavailable
 
-RUN = "MINICRI_HOST_RUN"
+RUN = "TEST_HOST_RUN"
 """Environment variable that CMD and its descendants carry, so that what it leaves running is found."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
