@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
+from weakref import WeakValueDictionary
 
 from cri.errors import CRIError, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from cri.networks import NetworkRequest
@@ -28,10 +30,15 @@ def network_options(request: NetworkRequest) -> dict[str, Any]:
 
 
 class Networks:
-    """Networks of the engine by name. The engine decides races: it refuses to remove one with endpoints on it."""
+    """Networks of the engine by name.
+
+    The engine refuses to remove a network with endpoints on it, but not a second one of the same name: old engines
+    look for duplicates without a lock. So calls for one name take turns here, and after making one we look again.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def require(self, request: NetworkRequest) -> bool:
         """See to it that the network is there; True when it was made now.
@@ -39,36 +46,47 @@ class Networks:
         One that is there is used as it is, whoever made it. Raises InvalidArgument when it has not the subnets asked
         for, or when the engine cannot make it so.
         """
-        while True:
-            try:
-                found = await self._engine.call(self._engine.client.inspect_network, request.network)
-            except NotFound:
-                if await self._create(request):
-                    return True
-            else:
-                _check_subnets(request, found)
-                return False
+        async with self._turn(request.network):
+            while True:
+                try:
+                    found = await self._engine.call(self._engine.client.inspect_network, request.network)
+                except NotFound:
+                    if await self._create(request):
+                        return True
+                else:
+                    _check_subnets(request, found)
+                    return False
 
     async def release(self, name: str) -> None:
         """Remove the network if it is ours and nothing is on it. Never fails for one that is in use or gone."""
-        try:
-            found = await self._engine.call(self._engine.client.inspect_network, name)
-            if (found.get("Labels") or {}).get(labels.KIND) != labels.NETWORK or found.get("Containers"):
+        async with self._turn(name):
+            try:
+                found = await self._engine.call(self._engine.client.inspect_network, name)
+                if (found.get("Labels") or {}).get(labels.KIND) != labels.NETWORK or found.get("Containers"):
+                    return
+                await self._engine.call(self._engine.client.remove_network, found["Id"])
+            except NotFound:
                 return
-            await self._engine.call(self._engine.client.remove_network, found["Id"])
-        except NotFound:
-            return
-        except (PermissionDenied, FailedPrecondition):
-            # Docker's words for "has active endpoints": somebody joined since we looked. It is theirs to remove now.
-            return
-        except CRIError as error:
-            _log.warning("network %s was left behind: %s", name, error.message)
+            except (PermissionDenied, FailedPrecondition):
+                # Docker's words for "has active endpoints": somebody joined since we looked. It is theirs to remove.
+                return
+            except CRIError as error:
+                _log.warning("network %s was left behind: %s", name, error.message)
+
+    def _turn(self, name: str) -> asyncio.Lock:
+        return self._turns.setdefault(name, asyncio.Lock())
 
     async def _create(self, request: NetworkRequest) -> bool:
         """False when somebody else was quicker."""
+        client = self._engine.client
         try:
-            await self._engine.call(self._engine.client.create_network, **network_options(request))
+            made = await self._engine.call(client.create_network, **network_options(request))
         except FailedPrecondition:
+            return False
+        listed = await self._engine.call(client.networks, names=[request.network])
+        same = sorted((row["Created"], row["Id"]) for row in listed if row["Name"] == request.network)
+        if same and same[0][1] != made["Id"]:
+            await self._engine.call(client.remove_network, made["Id"])
             return False
         return True
 

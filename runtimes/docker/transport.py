@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -9,17 +10,47 @@ import docker
 import requests.adapters
 from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
-from docker.transport.unixconn import UnixHTTPConnectionPool
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
 from runtimes.docker.config import DockerConfig
+
+CONNECT_TIMEOUT = 10
+"""Seconds until a local socket has to take the connection. The call's own deadline rules from then on."""
+
+
+class _Connection(UnixHTTPConnection):
+    """The SDK's own leaves its socket open when nobody listens."""
+
+    def connect(self) -> None:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(self.timeout)
+            opened.connect(self.unix_socket)
+        except BaseException:
+            opened.close()
+            raise
+        self.sock = opened
+
+
+class _Pool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> _Connection:  # type: ignore[override]  # the SDK's class lacks the protocol's attributes
+        return _Connection(self.base_url, self.socket_path, CONNECT_TIMEOUT)
 
 
 class _OnePool(UnixHTTPAdapter):
     """The SDK keeps a pool for each URL, so that a call on a new container always opens a new connection, and up to
     25 idle ones stay behind. All URLs of one client lead to one socket: one pool serves them."""
 
+    def __init__(self, address: str, connections: int) -> None:
+        super().__init__(f"http+{address}", CONNECT_TIMEOUT, pool_connections=1, max_pool_size=connections)
+        self._pool = _Pool("http+docker://localhost", self.socket_path, CONNECT_TIMEOUT, connections)
+
     def get_connection(self, url: str | bytes, proxies: Any = None) -> UnixHTTPConnectionPool:
-        return super().get_connection("http+docker://localhost", proxies)
+        return self._pool
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
 
 
 class DeadlineClient(docker.APIClient):
@@ -50,15 +81,7 @@ class DeadlineClient(docker.APIClient):
         # Neither proxies nor .netrc apply to an engine, and looking for them costs each call a third of a millisecond.
         self.trust_env = False
         if address.startswith("unix://"):
-            self.mount(
-                "http+docker://",
-                _OnePool(
-                    "http+" + address,
-                    timeout=config.call_timeout,  # type: ignore[arg-type]
-                    pool_connections=1,
-                    max_pool_size=config.max_threads,
-                ),
-            )
+            self.mount("http+docker://", _OnePool(address, config.max_threads))
         elif not config.uses_tls:
             self.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=config.max_threads))
 
