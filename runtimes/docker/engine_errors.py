@@ -32,7 +32,7 @@ _BY_STATUS: dict[int, type[CRIError]] = {
     304: FailedPrecondition,
     400: InvalidArgument,
     401: Unauthenticated,
-    403: PermissionDenied,
+    403: FailedPrecondition,  # Docker's for what the state of a network forbids; _DENIED is the real thing
     404: NotFound,
     405: Unimplemented,
     408: DeadlineExceeded,
@@ -54,16 +54,26 @@ _BEHIND_500: tuple[tuple[re.Pattern[str], type[CRIError]], ...] = (
     (re.compile(r"connection refused|no such host|i/o timeout|TLS handshake timeout|EOF$"), Unavailable),
     (re.compile(r"(?i)unauthorized|authentication required|no basic auth credentials"), Unauthenticated),
     (re.compile(r"context deadline exceeded"), DeadlineExceeded),
+    (re.compile(r"protocol not supported"), Unimplemented),
 )
+
+_DENIED = re.compile(r"authorization denied by plugin")
 
 
 def for_status(status: int, message: str, what: str = "") -> CRIError:
     """The error for an HTTP ``status`` of the engine with its ``message``; ``what`` says which call it was."""
     cls = _BY_STATUS.get(status, InvalidArgument if 400 <= status < 500 else Internal)
+    if status == 403 and _DENIED.search(message):
+        cls = PermissionDenied
     if status == 500:
         cls = next((named for pattern, named in _BEHIND_500 if pattern.search(message)), cls)
     text = message.strip() or f"the engine answered {status} without a message"
     return cls(f"{what}: {text}" if what else text, details={"engine_status": str(status)})
+
+
+def is_conflict(error: CRIError) -> bool:
+    """Whether the engine answered 409: the name is taken, or a removal is under way already."""
+    return error.details.get("engine_status") == "409"
 
 
 def for_unreachable(address: str, error: BaseException) -> Unavailable:

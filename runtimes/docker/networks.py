@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
-from cri.errors import CRIError, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from cri.annotations import NETWORK_SUBNETS
+from cri.errors import CRIError, FailedPrecondition, InvalidArgument, NotFound
 from cri.networks import NetworkRequest
 from runtimes.docker.engine import Engine
+from runtimes.docker.engine_errors import is_conflict
 from runtimes.shared import labels
+
+SWEEP_AGE = timedelta(minutes=10)
+"""A network without a sandbox that is younger may have one in the making, in another process."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +74,19 @@ class Networks:
                 await self._engine.call(self._engine.client.remove_network, found["Id"])
             except NotFound:
                 return
-            except (PermissionDenied, FailedPrecondition):
+            except FailedPrecondition:
                 # Docker's words for "has active endpoints": somebody joined since we looked. It is theirs to remove.
                 return
             except CRIError as error:
                 _log.warning("network %s was left behind: %s", name, error.message)
+
+    async def sweep(self) -> None:
+        """Remove networks that a crash left between making them and making their first sandbox."""
+        of_ours = {"label": [f"{labels.KIND}={labels.NETWORK}"]}
+        for row in await self._engine.call(self._engine.client.networks, filters=of_ours):
+            made = datetime.fromisoformat(re.sub(r"\.\d+", "", row["Created"]))
+            if datetime.now(UTC) - made > SWEEP_AGE:
+                await self.release(row["Name"])
 
     def _turn(self, name: str) -> asyncio.Lock:
         return self._turns.setdefault(name, asyncio.Lock())
@@ -81,8 +96,16 @@ class Networks:
         client = self._engine.client
         try:
             made = await self._engine.call(client.create_network, **network_options(request))
-        except FailedPrecondition:
-            return False
+        except FailedPrecondition as error:
+            if is_conflict(error):
+                return False
+            raise
+        except NotFound as error:
+            # "could not find an available address pool": 404, as if something had been looked for.
+            raise FailedPrecondition(
+                f"network {request.network!r} cannot be made: {error.message}; name its subnets in "
+                f"{NETWORK_SUBNETS}, for IPv6 too"
+            ) from error
         listed = await self._engine.call(client.networks, names=[request.network])
         same = sorted((row["Created"], row["Id"]) for row in listed if row["Name"] == request.network)
         if same and same[0][1] != made["Id"]:
@@ -96,6 +119,6 @@ def _check_subnets(request: NetworkRequest, found: dict[str, Any]) -> None:
     missing = [str(subnet) for subnet in request.subnets if str(subnet) not in there]
     if missing:
         raise InvalidArgument(
-            f"minicri.io/network-subnets: network {request.network!r} is there already and has "
+            f"{NETWORK_SUBNETS}: network {request.network!r} is there already and has "
             f"{', '.join(sorted(filter(None, there))) or 'no subnet'}, not {', '.join(missing)}"
         )

@@ -117,8 +117,9 @@ def _docker_login(domain: str) -> dict[str, str]:
         found: dict[str, Any] | None = docker.auth.resolve_authconfig(docker.auth.load_config(), registry=domain)
     except docker.errors.DockerException:
         return {}
-    known = {"username": "username", "password": "password", "identitytoken": "IdentityToken"}
-    return {key: str(found[theirs]) for key, theirs in known.items() if found.get(theirs)} if found else {}
+    # A file says "username" where a credential helper says "Username".
+    said = {key.lower(): str(value) for key, value in (found or {}).items() if value}
+    return {key: said[key] for key in ("username", "password", "identitytoken") if key in said}
 
 
 def _heed(image: str, message: dict[str, Any]) -> None:

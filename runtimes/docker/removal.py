@@ -55,7 +55,11 @@ class Removal:
         await _all(self.remove(container_id) for container_id in container_ids)
 
     async def _resume(self, container_id: str) -> bool:
+        """Resume a paused container; False for one that is not paused, which the engine refuses to resume."""
         try:
+            found = await self._engine.call(self._engine.client.inspect_container, container_id)
+            if not found["State"]["Paused"]:
+                return False
             await self._engine.call(self._engine.client.unpause, container_id)
         except (NotFound, FailedPrecondition):
             return False

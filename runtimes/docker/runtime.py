@@ -12,6 +12,7 @@ from runtimes.docker.config import DockerConfig
 from runtimes.docker.containers import Containers
 from runtimes.docker.engine import Engine
 from runtimes.docker.images import Images
+from runtimes.docker.networks import Networks
 from runtimes.docker.pulls import Pulls
 from runtimes.docker.records import Records
 from runtimes.docker.removal import Removal
@@ -29,7 +30,8 @@ class DockerRuntime(Runtime):
         self._status = Status(engine)
         self._images = Images(engine)
         self._pulls = Pulls(engine, self._images)
-        self._sandboxes = Sandboxes(engine, records, removal)
+        self._networks = Networks(engine)
+        self._sandboxes = Sandboxes(engine, records, removal, self._networks)
         self._containers = Containers(engine, records, removal, self._sandboxes, self._images)
 
     @classmethod
@@ -38,10 +40,12 @@ class DockerRuntime(Runtime):
         engine = Engine(config)
         try:
             await engine.facts()
+            runtime = cls(engine)
+            await runtime._networks.sweep()
         except BaseException:
             await engine.aclose()
             raise
-        return cls(engine)
+        return runtime
 
     async def aclose(self) -> None:
         await self._engine.aclose()

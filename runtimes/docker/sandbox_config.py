@@ -14,6 +14,11 @@ from runtimes.shared import labels, pause
 OOM_SCORE_ADJ = -998
 """The pause process goes last, as in every CRI runtime: with it the whole sandbox would go."""
 
+_IPC_SYSCTLS = frozenset(
+    f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
+)
+"""What the kernel keeps for each IPC namespace."""
+
 _RESERVED_NETWORKS = ("host", "default", "ingress")
 _PROTOCOLS = {v1.TCP: "tcp", v1.UDP: "udp", v1.SCTP: "sctp"}
 
@@ -43,7 +48,7 @@ def pause_container(
             "LogConfig": {"Type": "none"},
             "OomScoreAdj": max(OOM_SCORE_ADJ, facts.process.oom_score_adj_floor),
             "CgroupParent": cgroup_parent(config.linux.cgroup_parent or default_cgroup_parent, facts),
-            "Sysctls": {sysctl_name(name): value for name, value in config.linux.sysctls.items()},
+            "Sysctls": _sysctls(config.linux),
             "ExtraHosts": [f"{name}:{address}" for name, address in network.extra_hosts],
             "Runtime": handler(request.runtime_handler, facts),
             **_dns(config.dns_config),
@@ -85,6 +90,26 @@ def cgroup_parent(path: str, facts: EngineFacts) -> str:
             "write a path that ends in NAME.slice"
         )
     return name
+
+
+def _sysctls(config: v1.LinuxPodSandboxConfig) -> dict[str, str]:
+    """Checked here, because a runtime refuses them only at the start, as if it were its own failure."""
+    options = config.security_context.namespace_options
+    sysctls = {}
+    for spelled, value in config.sysctls.items():
+        name = sysctl_name(spelled)
+        of_network, of_ipc = name.startswith("net."), name in _IPC_SYSCTLS or name.startswith("fs.mqueue.")
+        if not of_network and not of_ipc:
+            raise InvalidArgument(
+                f"config.linux.sysctls: {spelled!r} belongs to the host, not to a sandbox; "
+                f"allowed are net.*, fs.mqueue.* and {', '.join(sorted(_IPC_SYSCTLS))}"
+            )
+        if (of_network and options.network == v1.NODE) or (of_ipc and options.ipc == v1.NODE):
+            raise InvalidArgument(
+                f"config.linux.sysctls: {spelled!r} cannot be set in a sandbox that shares that namespace with the host"
+            )
+        sysctls[name] = value
+    return sysctls
 
 
 def sysctl_name(name: str) -> str:

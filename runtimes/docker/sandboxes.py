@@ -15,6 +15,7 @@ from cri.networks import NetworkRequest
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import sandbox_config, sandbox_status
 from runtimes.docker.engine import Engine
+from runtimes.docker.engine_errors import is_conflict
 from runtimes.docker.networks import Networks
 from runtimes.docker.pause_image import PauseImage
 from runtimes.docker.records import Records
@@ -30,11 +31,11 @@ NETWORK_TRIES = 3
 class Sandboxes:
     """RunPodSandbox to RemovePodSandbox."""
 
-    def __init__(self, engine: Engine, records: Records, removal: Removal) -> None:
+    def __init__(self, engine: Engine, records: Records, removal: Removal, named: Networks) -> None:
         self._engine = engine
         self._records = records
         self._removal = removal
-        self._networks = Networks(engine)
+        self._networks = named
         self._pause_image = PauseImage(engine)
         self._starting: InFlight[str] = InFlight()
 
@@ -97,7 +98,7 @@ class Sandboxes:
         items = []
         for found in listed:
             record = self._records.sandboxes.get(found)
-            if record is None or any(name.removeprefix("/") in self._starting for name in found["Names"]):
+            if record is None or any(name.removeprefix("/") in self._starting for name in found["Names"] or ()):
                 continue
             items.append(sandbox_status.item(found, record))
         return filters.sandboxes(items, wanted)
@@ -149,7 +150,9 @@ class Sandboxes:
             except NotFound:
                 # Of all that the config names only the image is looked for now; somebody may have removed it.
                 await self._pause_image.load(seen)
-            except FailedPrecondition:
+            except FailedPrecondition as error:
+                if not is_conflict(error):
+                    raise
                 await self._clear_name(name)
             else:
                 sandbox_id = str(made["Id"])
@@ -160,9 +163,12 @@ class Sandboxes:
         for attempt in range(NETWORK_TRIES):
             try:
                 await self._engine.call(self._engine.client.start, sandbox_id)
-            except NotFound:
-                if not network.is_named or attempt == NETWORK_TRIES - 1:
-                    raise
+            except NotFound as error:
+                # The container is there; what is not found is its network.
+                if not network.is_named:
+                    raise FailedPrecondition(f"the sandbox cannot start: {error.message}") from error
+                if attempt == NETWORK_TRIES - 1:
+                    raise Aborted(f"network {network.network!r} was removed again and again; try again") from error
                 await self._require_network(network, undo)
             else:
                 return

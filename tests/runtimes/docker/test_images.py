@@ -6,7 +6,9 @@ import asyncio
 import base64
 import contextlib
 import io
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -190,6 +192,17 @@ async def test_a_login_is_asked_for_and_taken_in_both_forms(runtime: DockerRunti
         await pull(runtime, name, username=USER, password="wrong")
     assert await pull(runtime, name, username=USER, password=PASSWORD) == image.id
     assert await pull(runtime, name, auth=base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()) == image.id
+
+
+async def test_what_docker_login_stored_is_used_where_nothing_was_given(
+    runtime: DockerRuntime, login_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image(labels={"for": "docker login"})
+    login_registry.push("stored", image)
+    word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {login_registry.host: {"auth": word}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert await pull(runtime, f"{login_registry.host}/stored") == image.id
 
 
 async def test_an_id_cannot_be_pulled(runtime: DockerRuntime) -> None:

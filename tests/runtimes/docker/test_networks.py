@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import docker
 import docker.errors
@@ -12,9 +13,12 @@ import pytest
 from docker.types import IPAMConfig, IPAMPool
 
 from cri.annotations import EXTRA_HOSTS, IPV4, IPV6, MAC_ADDRESS, NETWORK, NETWORK_ALIASES, NETWORK_SUBNETS
-from cri.errors import CRIError, InvalidArgument
+from cri.errors import FailedPrecondition, InvalidArgument
+from runtimes.docker import networks
+from runtimes.docker.config import DockerConfig
 from runtimes.docker.runtime import DockerRuntime
 from runtimes.shared import labels
+from tests.host.engines import DockerEngine
 from tests.runtimes.docker import calls
 from tests.runtimes.docker.conftest import RunSandbox
 
@@ -142,7 +146,7 @@ async def test_an_address_that_is_taken_is_an_error_and_the_network_stays_usable
 ) -> None:
     wish = {NETWORK: network, NETWORK_SUBNETS: "10.249.81.0/24", IPV4: "10.249.81.10"}
     await run_sandbox("first", annotations=wish)
-    with pytest.raises(CRIError, match=r"[Aa]ddress already in use|10\.249\.81\.10"):
+    with pytest.raises(FailedPrecondition, match=r"[Aa]ddress already in use|10\.249\.81\.10"):
         await run_sandbox("second", annotations=wish)
     await run_sandbox("third", annotations={NETWORK: network})
 
@@ -151,6 +155,18 @@ async def test_a_network_that_cannot_be_made_leaves_no_sandbox(
     runtime: DockerRuntime, run_sandbox: RunSandbox, network: str
 ) -> None:
     await run_sandbox("holder", annotations={NETWORK: network, NETWORK_SUBNETS: "10.249.82.0/24"})
-    with pytest.raises(CRIError, match="overlap"):
+    with pytest.raises(FailedPrecondition, match="overlap"):
         await run_sandbox("late", annotations={NETWORK: f"{network}-x", NETWORK_SUBNETS: "10.249.82.0/25"})
     assert len(await calls.listed(runtime)) == 1
+
+
+async def test_what_a_crash_left_of_a_network_is_swept_when_it_is_old(
+    docker_engine: DockerEngine, engine_client: docker.DockerClient, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_client.networks.create(network, labels={labels.KIND: labels.NETWORK})
+    config = DockerConfig(host=docker_engine.address)
+    async with await DockerRuntime.open(config):
+        assert exists(engine_client, network)
+    monkeypatch.setattr(networks, "SWEEP_AGE", timedelta(seconds=-5))
+    async with await DockerRuntime.open(config):
+        assert not exists(engine_client, network)

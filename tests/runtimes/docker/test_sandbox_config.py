@@ -171,6 +171,30 @@ def test_both_spellings_of_a_sysctl_are_the_same(name: str, expected: str) -> No
     assert host(config)["Sysctls"] == {expected: "1"}
 
 
+@pytest.mark.parametrize("name", ["vm.swappiness", "kernel.hostname", "kernel.no_such_thing"])
+def test_a_sysctl_of_the_whole_host_is_refused_with_those_allowed(name: str) -> None:
+    config = sandbox(linux=v1.LinuxPodSandboxConfig(sysctls={name: "1"}))
+    with pytest.raises(InvalidArgument, match=rf"'{name}'.*net\.\*.*kernel\.shmmax"):
+        built(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "shared"),
+    [
+        ("net.core.somaxconn", v1.NamespaceOption(network=v1.NODE)),
+        ("kernel.msgmax", v1.NamespaceOption(ipc=v1.NODE)),
+        ("fs.mqueue.msg_max", v1.NamespaceOption(ipc=v1.NODE)),
+    ],
+)
+def test_a_sysctl_of_a_namespace_shared_with_the_host_is_refused(name: str, shared: v1.NamespaceOption) -> None:
+    own, hosts = linux(), linux(namespace_options=shared)
+    for part in (own, hosts):
+        part.sysctls[name] = "1"
+    assert host(sandbox(linux=own))["Sysctls"] == {name: "1"}
+    with pytest.raises(InvalidArgument, match=name):
+        built(sandbox(linux=hosts))
+
+
 def test_an_unknown_handler_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidArgument, match=r"'kata'.*crun, runc"):
         built(sandbox(), handler="kata")

@@ -15,6 +15,8 @@ import pytest
 from cri.errors import AlreadyExists, CRIError, NotFound
 from cri.v1 import api_pb2 as v1
 from runtimes.docker.config import DockerConfig
+from runtimes.docker.engine import Engine
+from runtimes.docker.removal import Removal
 from runtimes.docker.runtime import DockerRuntime
 from runtimes.shared import labels, pause
 from runtimes.shared.names import sandbox_name
@@ -192,9 +194,9 @@ async def test_a_run_that_is_cancelled_leaves_nothing_and_no_name_taken(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"linux": v1.LinuxPodSandboxConfig(sysctls={"kernel.no_such_thing": "1"})},
+        {"linux": v1.LinuxPodSandboxConfig(sysctls={"net.no_such_thing": "1"})},
         {"port_mappings": [v1.PortMapping(container_port=1, host_port=1, host_ip="192.0.2.1")]},
-        {"annotations": {"minicri.io/network": "doomed"}, "linux": v1.LinuxPodSandboxConfig(sysctls={"a.b": "1"})},
+        {"annotations": {"minicri.io/network": "doomed"}, "linux": v1.LinuxPodSandboxConfig(sysctls={"net.b": "1"})},
     ],
     ids=["sysctl", "address", "network"],
 )
@@ -293,3 +295,26 @@ async def test_namespaces_of_the_node_are_the_nodes(
         of_node = os.readlink(f"/proc/self/ns/{kind}")
         assert os.readlink(shared / "ns" / kind) == of_node
         assert os.readlink(own / "ns" / kind) != of_node
+
+
+async def test_a_sandbox_lives_in_its_cgroup_parent(
+    run_sandbox: RunSandbox, engine_client: docker.DockerClient
+) -> None:
+    driver = engine_client.info()["CgroupDriver"]
+    parent = "/minicri-test.slice" if driver == "systemd" else "/minicri-test/pod"
+    sandbox_id = await run_sandbox(linux=v1.LinuxPodSandboxConfig(cgroup_parent=parent))
+    groups = (calls.pause_process(engine_client, sandbox_id) / "cgroup").read_text().splitlines()
+    assert any(f"{parent}/" in line and sandbox_id in line for line in groups)
+
+
+async def test_killing_what_has_just_ended_is_fine(
+    runtime: DockerRuntime, run_sandbox: RunSandbox, engine_client: docker.DockerClient, docker_engine: DockerEngine
+) -> None:
+    sandbox_id = await run_sandbox()
+    ended = await calls.start(runtime, sandbox_id, "true")
+    engine_client.api.wait(ended)
+    engine = Engine(DockerConfig(host=docker_engine.address))
+    try:
+        await Removal(engine).kill(ended)
+    finally:
+        await engine.aclose()
