@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -297,14 +299,22 @@ async def test_namespaces_of_the_node_are_the_nodes(
         assert os.readlink(own / "ns" / kind) != of_node
 
 
+@pytest.fixture
+def cgroup_parent(engine_client: docker.DockerClient) -> Iterator[str]:
+    """A path for the engine's cgroup driver. Whoever names a cgroup parent owns it: the engine leaves it behind."""
+    parent = "/minicri-test.slice" if engine_client.info()["CgroupDriver"] == "systemd" else "/minicri-test"
+    yield parent
+    for left in Path("/sys/fs/cgroup").glob(f"**{parent}"):
+        left.rmdir()
+
+
 async def test_a_sandbox_lives_in_its_cgroup_parent(
-    run_sandbox: RunSandbox, engine_client: docker.DockerClient
+    cgroup_parent: str, runtime: DockerRuntime, run_sandbox: RunSandbox, engine_client: docker.DockerClient
 ) -> None:
-    driver = engine_client.info()["CgroupDriver"]
-    parent = "/minicri-test.slice" if driver == "systemd" else "/minicri-test/pod"
-    sandbox_id = await run_sandbox(linux=v1.LinuxPodSandboxConfig(cgroup_parent=parent))
+    sandbox_id = await run_sandbox(linux=v1.LinuxPodSandboxConfig(cgroup_parent=cgroup_parent))
     groups = (calls.pause_process(engine_client, sandbox_id) / "cgroup").read_text().splitlines()
-    assert any(f"{parent}/" in line and sandbox_id in line for line in groups)
+    await calls.remove(runtime, sandbox_id)
+    assert any(f"{cgroup_parent}/" in line and sandbox_id in line for line in groups)
 
 
 async def test_killing_what_has_just_ended_is_fine(
