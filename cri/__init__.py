@@ -22,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cri import sync as sync
+    import cri.sync as sync
     from cri.client import connect as connect
     from cri.opening import open as open  # noqa: A004 - read as cri.open
     from cri.runtime import Runtime as Runtime

@@ -32,8 +32,9 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.absolute_max_metadata_size", CLIENT_METADATA_LIMIT),
     # An endpoint that came back is found within seconds; the library's default grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 3000),
+    # How long one attempt to connect may take, despite its name.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     # A runtime's endpoint is never behind the proxy that the environment names for the web.
     ("grpc.enable_http_proxy", 0),
     # Each client has its own connection and its own backoff, whatever others in this process talk to.

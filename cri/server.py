@@ -106,6 +106,8 @@ class Server:
         self._credentials = server_credentials(self._at, tls, insecure)
         self._observer = observer
         self._max_concurrent = max_concurrent
+        self._calls = Calls()
+        self._health = health.aio.HealthServicer()
         self._held = AsyncExitStack()
         self._placed: Placed | None = None
         self._drained: asyncio.Task[None] | None = None
@@ -122,8 +124,6 @@ class Server:
 
     async def start(self) -> None:
         """Listen. Raises AlreadyExists when another server does, InvalidArgument and PermissionDenied as named."""
-        self._calls = Calls()
-        self._health = health.aio.HealthServicer()
         names = sorted({rpc.service for rpcs, _ in self._services for rpc in rpcs})
         async with AsyncExitStack() as stack:
             server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=self._max_concurrent)
@@ -166,6 +166,9 @@ class Server:
         """
         grace = self.grace if grace is None else grace
         if self._drained is None:
+            self._calls.close()
+            if self._placed is not None:
+                self._placed.remove()  # at once: a successor may take the place while we drain
             self._drained = asyncio.create_task(self._drain(grace), name="drain server")
         elif grace <= 0:
             self._calls.end(streaming=True)
@@ -175,9 +178,6 @@ class Server:
     async def _drain(self, grace: float) -> None:
         held, self._held = self._held, AsyncExitStack()
         async with held:
-            self._calls.close()
-            if self._placed is not None:
-                self._placed.remove()  # at once: a successor may take the place while we drain
             await self._health.enter_graceful_shutdown()
             async with asyncio.TaskGroup() as kinds:
                 kinds.create_task(self._let_finish(streaming=True, grace=min(grace, STREAM_GRACE)))

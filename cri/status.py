@@ -19,10 +19,12 @@ DOMAIN = "minicri.io"
 
 DETAILS_TRAILER = "grpc-status-details-bin"
 
-MESSAGE_LIMIT = 2048
-DETAILS_LIMIT = 1024
-"""Bytes of UTF-8. Headers travel twice over (plain and in the details) and gRPC peers refuse them beyond 8 KiB by
-default, which would turn a long engine message into a meaningless RESOURCE_EXHAUSTED."""
+MESSAGE_LIMIT = 1400
+VALUE_LIMIT = 200
+DETAILS_LIMIT = 800
+"""Bytes of UTF-8 for the message, for one detail and for all of them. The message travels twice, once with three
+bytes for each that is not ASCII, and gRPC peers refuse headers beyond 8 KiB by default: a longer message would turn
+into a meaningless RESOURCE_EXHAUSTED."""
 
 CLIENT_METADATA_LIMIT = 64 * 1024
 """What our client accepts in headers; others' servers may be more talkative than ours."""
@@ -39,11 +41,11 @@ def _cut_details(details: dict[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     room = DETAILS_LIMIT
     for key, value in details.items():
-        value = _cut(str(value), max(room - len(key), 0))
-        room -= len(key) + len(value.encode())
+        shown = _cut(str(value), VALUE_LIMIT)
+        room -= len(key.encode("utf-8", "replace")) + len(shown.encode())
         if room < 0:
             break
-        kept[str(key)] = value
+        kept[_cut(key, VALUE_LIMIT)] = shown
     return kept
 
 
