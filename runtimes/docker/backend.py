@@ -24,13 +24,14 @@ class DockerBackend(Backend[DockerConfig]):
         """Ask the engine for its version; whatever goes wrong is an engine that cannot be used, and why."""
         from runtimes.docker.engine import Engine
 
-        engine = Engine(config.model_copy(update={"call_timeout": min(PROBE_TIMEOUT, config.call_timeout)}))
         try:
-            facts = await engine.facts()
+            engine = Engine(config.model_copy(update={"call_timeout": min(PROBE_TIMEOUT, config.call_timeout)}))
+            try:
+                facts = await engine.facts()
+            finally:
+                await engine.aclose()
         except CRIError as error:
             return Probe(available=False, detail=error.message)
-        finally:
-            await engine.aclose()
         return Probe(
             available=True,
             detail=f"Docker Engine {facts.engine_version} at {engine.address}",

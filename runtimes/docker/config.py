@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from cri.plugins import BackendConfig
 
-SYSTEM_SOCKET = "/var/run/docker.sock"
-
 
 class DockerConfig(BackendConfig):
     """Frozen. Every field has a default that fits an engine on this machine."""
 
     host: str = ""
-    """Where the engine listens: ``unix:///path``, or ``tcp://host:port`` with the tls fields. Empty: ``DOCKER_HOST``,
-    else the system's socket, else the rootless one of this user."""
+    """Where the engine listens: ``unix:///path``, or ``tcp://host:port`` with the tls fields. Empty: ``DOCKER_HOST``
+    (with ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH``), else the system's socket, else this user's rootless one."""
 
     tls_ca: str = ""
-    """File with the CA that signed the engine's certificate (PEM). Set it, and the two below, for ``tcp://``."""
+    """File with the CA that signed the engine's certificate (PEM). With it, ``tcp://`` is TLS."""
 
     tls_cert: str = ""
     """File with the client certificate (PEM)."""
@@ -48,28 +43,12 @@ class DockerConfig(BackendConfig):
     streaming_port: int = Field(default=0, ge=0, le=65535)
     """Port of that server; 0 takes a free one."""
 
-    tls_verify: bool = True
-    """Whether the engine's certificate has to be valid for its host name. Only for tests should this be false."""
-
     @model_validator(mode="after")
     def _host_and_tls_agree(self) -> Self:
         if self.host and not self.host.startswith(("unix://", "tcp://")):
             raise ValueError(f"host: {self.host!r} is not an engine address; write unix:///path or tcp://host:port")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_cert and tls_key belong together: set both or none")
+        if self.tls_cert and not self.tls_ca:
+            raise ValueError("tls_cert needs tls_ca: the engine has to prove who it is as well")
         return self
-
-    @property
-    def uses_tls(self) -> bool:
-        return bool(self.tls_ca or self.tls_cert)
-
-    def address(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The engine's address after looking at ``environment`` and at which socket exists."""
-        if self.host:
-            return self.host
-        if environment.get("DOCKER_HOST"):
-            return environment["DOCKER_HOST"]
-        rootless = Path(environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}", "docker.sock")
-        if not Path(SYSTEM_SOCKET).exists() and rootless.exists():
-            return f"unix://{rootless}"
-        return f"unix://{SYSTEM_SOCKET}"

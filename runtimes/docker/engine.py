@@ -13,7 +13,7 @@ import docker.errors
 import requests
 
 from cri.errors import CRIError, Unavailable
-from runtimes.docker import features
+from runtimes.docker import endpoint, features
 from runtimes.docker.config import DockerConfig
 from runtimes.docker.engine_errors import for_timeout, translate
 from runtimes.docker.engine_process import look
@@ -27,6 +27,7 @@ R = TypeVar("R")
 
 class Engine:
     """A Docker engine at one address. Making it contacts nobody; the first call does.
+    Raises InvalidArgument for an address or certificates that cannot be used.
 
     Plain calls are the SDK's (``await engine.call(engine.client.inspect_container, id)``). Answers that last (events,
     logs, attach, exec, pull) come from ``stream``, which holds no thread and ends the engine's work when closed.
@@ -35,8 +36,10 @@ class Engine:
 
     def __init__(self, config: DockerConfig) -> None:
         self.config = config
-        self.address = config.address()
-        self.client = DeadlineClient(config, self.address, "{}.{}".format(*features.OLDEST_API))
+        self._endpoint = endpoint.find(config)
+        self.address = self._endpoint.address
+        self._tls = self._endpoint.tls_context()
+        self.client = DeadlineClient(config, self._endpoint, "{}.{}".format(*features.OLDEST_API))
         self._threads = ThreadPoolExecutor(config.max_threads, thread_name_prefix="docker-call")
         self._facts: EngineFacts | None = None
         self._asking = asyncio.Lock()
@@ -57,10 +60,10 @@ class Engine:
                 version = await self._in_thread(self.config.call_timeout, self.client.version, api_version=False)
                 spoken = features.negotiate(version)
                 if spoken != self.client.api_version:
-                    before, self.client = self.client, DeadlineClient(self.config, self.address, spoken)
+                    before, self.client = self.client, DeadlineClient(self.config, self._endpoint, spoken)
                     before.close()
                 info = await self._in_thread(self.config.call_timeout, self.client.info)
-                process = await asyncio.to_thread(look, self.address, rootless=features.is_rootless(info))
+                process = await asyncio.to_thread(look, self._endpoint, rootless=features.is_rootless(info))
                 self._facts = features.facts_from(version, info, process)
             return self._facts
 
@@ -92,7 +95,7 @@ class Engine:
         versioned = f"/v{self.client.api_version}{path}"
         request = StreamRequest(method, versioned, params or {}, body, headers or {}, upgrade)
         seconds = self.config.call_timeout if patience is None else patience
-        return open_stream(self.config, self.address, request, seconds)
+        return open_stream(self._endpoint, self._tls, request, seconds)
 
     async def _in_thread(self, seconds: float, method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         if self._closed:

@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtimes.docker.endpoint import Endpoint
+
 MOST_IMPORTANT = -1000
 """The lowest value of oom_score_adj."""
 
@@ -26,12 +28,12 @@ class EngineProcess:
         return bool(self.capabilities >> capability & 1)
 
 
-def look(address: str, *, rootless: bool) -> EngineProcess:
-    """Look at the process behind ``address``. One that cannot be seen from here is taken to be allowed everything."""
-    if not address.startswith("unix://"):
+def look(endpoint: Endpoint, *, rootless: bool) -> EngineProcess:
+    """Look at the process behind ``endpoint``. One that cannot be seen from here is taken to be allowed everything."""
+    if not endpoint.is_local:
         return EngineProcess()
     try:
-        proc = Path("/proc", str(_listener(address.removeprefix("unix://"))))
+        proc = Path("/proc", str(_listener(endpoint.socket_path)))
         status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
         capabilities = int(status["CapEff"], 16)
         score = int((proc / "oom_score_adj").read_text())

@@ -13,12 +13,12 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import h11
 
 from cri.errors import Internal, Unavailable
-from runtimes.docker.config import DockerConfig
+from runtimes.docker.endpoint import Endpoint
 from runtimes.docker.engine_errors import for_status, for_timeout, for_unreachable
 
 CHUNK = 64 * 1024
@@ -130,23 +130,23 @@ class EngineStream:
 
 @asynccontextmanager
 async def open_stream(
-    config: DockerConfig, address: str, request: StreamRequest, patience: float
+    endpoint: Endpoint, tls: ssl.SSLContext | None, request: StreamRequest, patience: float
 ) -> AsyncIterator[EngineStream]:
     """See ``Engine.stream``."""
     writer: asyncio.StreamWriter | None = None
     try:
         try:
             async with asyncio.timeout(patience):
-                reader, writer = await _connect(config, address)
+                reader, writer = await _connect(endpoint, tls)
                 http = h11.Connection(h11.CLIENT)
                 writer.write(_head_and_body(http, request))
                 await writer.drain()
-                stream = EngineStream(address, http, reader, writer)
+                stream = EngineStream(endpoint.address, http, reader, writer)
                 await stream._start(request)
         except TimeoutError as error:
-            raise for_timeout(address, patience) from error
+            raise for_timeout(endpoint.address, patience) from error
         except OSError as error:
-            raise for_unreachable(address, error) from error
+            raise for_unreachable(endpoint.address, error) from error
         yield stream
     finally:
         if writer is not None:
@@ -166,22 +166,8 @@ def _head_and_body(http: h11.Connection, request: StreamRequest) -> bytes:
     return sent + (http.send(h11.EndOfMessage()) or b"")
 
 
-async def _connect(config: DockerConfig, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    parts = urlsplit(address)
-    if parts.scheme == "unix":
-        return await asyncio.open_unix_connection(parts.path, limit=4 * CHUNK)
-    return await asyncio.open_connection(
-        parts.hostname, parts.port or (2376 if config.uses_tls else 2375), ssl=_tls(config), limit=4 * CHUNK
-    )
-
-
-def _tls(config: DockerConfig) -> ssl.SSLContext | None:
-    if not config.uses_tls:
-        return None
-    context = ssl.create_default_context(cafile=config.tls_ca or None)
-    if config.tls_cert:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    if not config.tls_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+async def _connect(endpoint: Endpoint, tls: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if endpoint.is_local:
+        return await asyncio.open_unix_connection(endpoint.socket_path, limit=4 * CHUNK)
+    host, port = endpoint.host_and_port
+    return await asyncio.open_connection(host, port, ssl=tls, limit=4 * CHUNK)

@@ -13,6 +13,7 @@ from docker.transport import UnixHTTPAdapter
 from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
 from runtimes.docker.config import DockerConfig
+from runtimes.docker.endpoint import Endpoint
 
 CONNECT_TIMEOUT = 10
 """Seconds until a local socket has to take the connection. The call's own deadline rules from then on."""
@@ -60,18 +61,16 @@ class DeadlineClient(docker.APIClient):
     each thread gives every call its own.
     """
 
-    def __init__(self, config: DockerConfig, address: str, version: str) -> None:
+    def __init__(self, config: DockerConfig, endpoint: Endpoint, version: str) -> None:
         self._default_timeout = config.call_timeout
         self._of_thread = threading.local()
         tls: TLSConfig | bool = False
-        if config.uses_tls:
+        if endpoint.uses_tls:
             tls = TLSConfig(
-                client_cert=(config.tls_cert, config.tls_key) if config.tls_cert else None,
-                ca_cert=config.tls_ca or None,
-                verify=config.tls_verify,
+                client_cert=(endpoint.cert, endpoint.key) if endpoint.cert else None, ca_cert=endpoint.ca, verify=True
             )
         super().__init__(
-            base_url=address,
+            base_url=endpoint.address,
             version=version,
             timeout=config.call_timeout,  # type: ignore[arg-type]  # the SDK accepts fractions of a second
             tls=tls,
@@ -80,10 +79,11 @@ class DeadlineClient(docker.APIClient):
         )
         # Neither proxies nor .netrc apply to an engine, and looking for them costs each call a third of a millisecond.
         self.trust_env = False
-        if address.startswith("unix://"):
-            self.mount("http+docker://", _OnePool(address, config.max_threads))
-        elif not config.uses_tls:
-            self.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=config.max_threads))
+        if endpoint.is_local:
+            self.mount("http+docker://", _OnePool(endpoint.address, config.max_threads))
+        else:
+            scheme = "https://" if endpoint.uses_tls else "http://"
+            self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=config.max_threads))
 
     @property  # type: ignore[override]  # an attribute there, and a whole number
     def timeout(self) -> float:

@@ -10,6 +10,7 @@ import pytest
 from cri.errors import FailedPrecondition
 from cri.platforms import Platform
 from runtimes.docker import engine_process, features
+from runtimes.docker.endpoint import Endpoint
 from runtimes.docker.status import handlers
 from tests.runtimes.docker.examples import VERSION_29, facts
 
@@ -52,8 +53,8 @@ def test_the_limits_of_the_listening_process_are_read(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        found = engine_process.look(f"unix://{path}", rootless=False)
-        rootless = engine_process.look(f"unix://{path}", rootless=True)
+        found = engine_process.look(Endpoint(f"unix://{path}"), rootless=False)
+        rootless = engine_process.look(Endpoint(f"unix://{path}"), rootless=True)
     assert found.capabilities == int(status["CapEff"], 16)
     own = int(Path("/proc/self/oom_score_adj").read_text())
     assert found.oom_score_adj_floor == (-1000 if found.may(24) else own)
@@ -61,5 +62,5 @@ def test_the_limits_of_the_listening_process_are_read(tmp_path: Path) -> None:
 
 
 def test_an_engine_out_of_sight_is_taken_to_be_allowed_everything(tmp_path: Path) -> None:
-    assert engine_process.look("tcp://127.0.0.1:1", rootless=False) == engine_process.EngineProcess()
-    assert engine_process.look(f"unix://{tmp_path}/none", rootless=False) == engine_process.EngineProcess()
+    assert engine_process.look(Endpoint("tcp://127.0.0.1:1"), rootless=False) == engine_process.EngineProcess()
+    assert engine_process.look(Endpoint(f"unix://{tmp_path}/none"), rootless=False) == engine_process.EngineProcess()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import docker
+import docker.errors
 import pytest
 
 from cri import progress
@@ -31,12 +32,19 @@ Load = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def no_image_is_left(engine_client: docker.DockerClient) -> Iterator[None]:
-    """What a test loads or pulls goes with it."""
-    before = {image.id for image in engine_client.images.list()}
+    """What a test loads or pulls goes with it, names of an image that was there before too."""
+    before = names_and_ids(engine_client)
     yield
-    for image in engine_client.images.list():
-        if image.id not in before:
-            engine_client.images.remove(str(image.id), force=True)
+    for added in sorted(names_and_ids(engine_client) - before, reverse=True):  # ids ("sha256:…") come before names
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            engine_client.images.remove(added, force=True)
+
+
+def names_and_ids(client: docker.DockerClient) -> set[str]:
+    images = client.images.list()
+    return {str(image.id) for image in images} | {
+        name for image in images for name in (*image.tags, *image.attrs["RepoDigests"]) if "<none>" not in name
+    }
 
 
 @pytest.fixture
