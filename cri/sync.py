@@ -56,12 +56,19 @@ class _Loop:
             begun.append(self._loop.create_task(work))
             begun[0].add_done_callback(lambda task: _settle(answer, task))
 
-        self._loop.call_soon_threadsafe(begin)
+        def end() -> None:
+            if begun:
+                begun[0].cancel()
+            else:  # interrupted before it was handed over
+                work.close()
+                _cancel(answer)
+
         try:
+            self._loop.call_soon_threadsafe(begin)
             return answer.result()
         except BaseException:
             if not answer.done():  # Ctrl-C: the work must not outlive the call
-                self._loop.call_soon_threadsafe(lambda: begun[0].cancel())
+                self._loop.call_soon_threadsafe(end)
                 wait([answer])
             raise
 
@@ -73,12 +80,16 @@ class _Loop:
 
 def _settle(answer: Future[_T], task: asyncio.Task[_T]) -> None:
     if task.cancelled():
-        answer.cancel()
-        answer.set_running_or_notify_cancel()
+        _cancel(answer)
     elif (error := task.exception()) is not None:
         answer.set_exception(error)
     else:
         answer.set_result(task.result())
+
+
+def _cancel(answer: Future[_T]) -> None:
+    answer.cancel()
+    answer.set_running_or_notify_cancel()  # wakes who waits
 
 
 class Runtime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any, Self
 
 import grpc
@@ -21,8 +22,9 @@ def _method(rpc: Rpc) -> Callable[..., Any]:
     async def stream(self: _Methods, request: Any) -> Any:
         answer = self.answers.get(rpc.attribute)
         if answer is not None:
-            async for response in answer(request):
-                yield response
+            async with aclosing(answer(request)) as responses:
+                async for response in responses:
+                    yield response
 
     return stream if rpc.streaming else unary
 

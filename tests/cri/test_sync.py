@@ -163,6 +163,23 @@ def test_ctrl_c_cancels_the_work_and_waits_for_its_cleanup(monkeypatch: pytest.M
         assert runtime.status(v1.StatusRequest()) == v1.StatusResponse()
 
 
+def test_ctrl_c_before_the_work_was_handed_over_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(monkeypatch) as (runtime, _):
+        inner: Any = runtime
+        hand_over = inner._loop._loop.call_soon_threadsafe
+        interruptions = iter([KeyboardInterrupt()])
+
+        def interrupted(*arguments: Any) -> Any:
+            for interruption in interruptions:
+                raise interruption
+            return hand_over(*arguments)
+
+        monkeypatch.setattr(inner._loop._loop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.version(v1.VersionRequest())
+        assert runtime.status(v1.StatusRequest()) == v1.StatusResponse()
+
+
 def test_ctrl_c_in_a_stream_ends_a_script_at_once(short_path: Path) -> None:
     """A whole program, as a user would write it, interrupted while it waits for the next event."""
     program = """
