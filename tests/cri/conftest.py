@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
 from cri.tls import Tls
+
+
+@pytest.fixture(autouse=True)
+async def no_task_left(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """What a test began has ended with it."""
+    yield
+    if inspect.iscoroutinefunction(request.function):
+        assert asyncio.all_tasks() - {asyncio.current_task()} == set()
 
 
 @pytest.fixture
