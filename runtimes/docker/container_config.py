@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cri.errors import Unimplemented
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import image_status, sandbox_config
 from runtimes.docker.features import EngineFacts
@@ -40,7 +41,7 @@ def container(
             "IpcMode": f"container:{request.pod_sandbox_id}",
             "CgroupParent": sandbox_config.cgroup_parent(parent, facts),
             "Runtime": sandbox_config.handler(sandbox.runtime_handler, facts),
-            "Mounts": [_mount(mount) for mount in config.mounts],
+            "Mounts": [_mount(mount, facts) for mount in config.mounts],
             **_resources(config.linux.resources),
         },
     }
@@ -53,13 +54,25 @@ def container(
     return body
 
 
-def _mount(mount: v1.Mount) -> dict[str, Any]:
+def _mount(mount: v1.Mount, facts: EngineFacts) -> dict[str, Any]:
+    if mount.image.image:
+        raise Unimplemented(f"config.mounts: {mount.container_path!r} is an image, which this engine cannot mount")
+    if mount.recursive_read_only:
+        if not facts.features.recursive_read_only:
+            raise Unimplemented(
+                f"config.mounts: {mount.container_path!r} is to be read-only with all below it, which needs Docker 25 "
+                f"and Linux 5.12; this is Docker {facts.engine_version} on Linux {facts.kernel}"
+            )
+        options = {"ReadOnlyForceRecursive": True}
+    else:
+        # From API 1.44 on a read-only mount is recursive where it can be; CRI asks for that by name only.
+        options = {"ReadOnlyNonRecursive": True} if mount.readonly and facts.features.recursive_read_only else {}
     return {
         "Type": "bind",
         "Source": mount.host_path,
         "Target": mount.container_path,
         "ReadOnly": mount.readonly,
-        "BindOptions": {"Propagation": _PROPAGATION[mount.propagation]},
+        "BindOptions": {"Propagation": _PROPAGATION[mount.propagation], **options},
     }
 
 

@@ -55,6 +55,7 @@ _BEHIND_500: tuple[tuple[re.Pattern[str], type[CRIError]], ...] = (
     (re.compile(r"(?i)unauthorized|authentication required|no basic auth credentials"), Unauthenticated),
     (re.compile(r"context deadline exceeded"), DeadlineExceeded),
     (re.compile(r"protocol not supported"), Unimplemented),
+    (re.compile(r"OCI runtime create failed|failed to create (shim )?task"), FailedPrecondition),
 )
 
 _DENIED = re.compile(r"authorization denied by plugin")

@@ -13,7 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from cri.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from cri.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import backend
 from runtimes.docker.config import DockerConfig
@@ -168,12 +179,24 @@ async def test_lines_are_whole_however_they_are_cut() -> None:
 
 @pytest.mark.parametrize(
     ("status", "text", "expected"),
-    [(404, "No such container: x", NotFound), (400, "bad", InvalidArgument), (418, "teapot", InvalidArgument)],
+    [
+        (404, "No such container: x", NotFound),
+        (400, "bad", InvalidArgument),
+        (418, "teapot", InvalidArgument),
+        (403, "network web has active endpoints", FailedPrecondition),
+        (403, "authorization denied by plugin x", PermissionDenied),
+        (500, "Bind for 0.0.0.0:80 failed: port is already allocated", AlreadyExists),
+        (500, "Error starting userland proxy: protocol not supported", Unimplemented),
+        (500, "failed to create shim task: OCI runtime create failed: unable to apply caps", FailedPrecondition),
+        (500, "write /var/lib/docker/tmp/x: no space left on device", ResourceExhausted),
+        (500, "something odd", Internal),
+        (503, "", Unavailable),
+    ],
 )
-def test_the_status_code_decides_and_the_text_is_kept(status: int, text: str, expected: type[Exception]) -> None:
+def test_the_status_code_decides_and_behind_500_the_text(status: int, text: str, expected: type[Exception]) -> None:
     error = for_status(status, text)
     assert type(error) is expected
-    assert error.message == text
+    assert text in error.message
     assert error.details == {"engine_status": str(status)}
 
 
