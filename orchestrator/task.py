@@ -65,9 +65,11 @@ class Task:
     failures: int = 0
     """Attempts in a row that did not last; they make the backoff grow."""
     tries: int = 0
-    """Calls in a row that failed at the present step; forgotten once one succeeds."""
+    """Calls to the runtime that failed during this attempt; they make the wait before the next one grow."""
     sandbox_id: str = ""
     container_id: str = ""
+    swept: bool = False
+    """It has ended, and nothing of it is left in the runtime."""
     exit_code: int | None = None
     reason: str = ""
     """Why it is where it is, in one CamelCase word that programs can rely on."""

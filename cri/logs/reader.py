@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,7 +49,7 @@ def _select(file: BinaryIO, tail: int | None, since_ns: int) -> list[Record]:
 
 async def follow(
     path: Path, ended: asyncio.Event, *, tail: int | None = None, since_ns: int = 0
-) -> AsyncIterator[Record]:
+) -> AsyncGenerator[Record]:
     """Like ``read``, then whatever is added, until ``ended`` is set and the rest is read.
 
     A file that does not exist yet is waited for. After a rotation (the path names another file) the old file is

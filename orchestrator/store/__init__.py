@@ -6,5 +6,6 @@ a store keeps, finds, claims, and refuses a write that was decided on an older v
 
 from orchestrator.store.base import Conflict, Outcome, Store
 from orchestrator.store.memory import MemoryStore
+from orchestrator.store.sqlite import open_store
 
-__all__ = ["Conflict", "MemoryStore", "Outcome", "Store"]
+__all__ = ["Conflict", "MemoryStore", "Outcome", "Store", "open_store"]

@@ -153,8 +153,10 @@ class Store(ABC):
         """The records that have all ``labels`` and one of ``states``, by id."""
 
     @abstractmethod
-    async def history(self, after: int = 0, *, task_id: str | None = None, limit: int = 1000) -> Sequence[Event]:
-        """The lines after number ``after``, oldest first."""
+    async def history(
+        self, after: int = 0, *, task_id: str | None = None, limit: int = 1000, newest: bool = False
+    ) -> Sequence[Event]:
+        """The first ``limit`` lines after number ``after`` (``newest``: the last), oldest first."""
 
     @abstractmethod
     async def last_seq(self) -> int:

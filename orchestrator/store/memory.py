@@ -7,6 +7,7 @@ import uuid
 from builtins import list as list_  # the method of that name hides it inside the class
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from orchestrator.store.base import Conflict, Outcome, Store, matches
 from orchestrator.task import Event, Item, State, Task
@@ -99,8 +100,7 @@ class MemoryStore(Store):
         )
         if outcome.follow:
             self.queued.ring()
-        if outcome.events:
-            self.changed.ring()
+        self.changed.ring()
 
     def _check(self, task_id: str, expected: int) -> None:
         known = self._tasks.get(task_id)
@@ -120,14 +120,13 @@ class MemoryStore(Store):
             if (states is None or task.state in states) and matches(task, labels)
         ]
 
-    async def history(self, after: int = 0, *, task_id: str | None = None, limit: int = 1000) -> Sequence[Event]:
-        found: list_[Event] = []
-        for event in self._events[after:]:
-            if task_id is None or event.task_id == task_id:
-                found.append(event)
-                if len(found) == limit:
-                    break
-        return found
+    async def history(
+        self, after: int = 0, *, task_id: str | None = None, limit: int = 1000, newest: bool = False
+    ) -> Sequence[Event]:
+        later = range(after, len(self._events))
+        events = (self._events[index] for index in (reversed(later) if newest else later))
+        found = list_(islice((event for event in events if task_id in (None, event.task_id)), limit))
+        return found[::-1] if newest else found
 
     async def last_seq(self) -> int:
         return len(self._events)

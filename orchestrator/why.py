@@ -1,0 +1,45 @@
+"""One sentence on where a task stands, why, and what comes next. Pure."""
+
+from __future__ import annotations
+
+from orchestrator.task import State, Task
+
+
+def why(task: Task, now: float) -> str:
+    """For a person who asks why a task is not running, or since when it is."""
+    said = f": {task.message}" if task.message else f" ({task.reason})" if task.reason else ""
+    match task.state:
+        case State.RUNNING if task.tries:
+            return f"It runs as far as is known, but the runtime makes trouble{said}{_next(task, now)}."
+        case State.RUNNING if task.desired is not State.RUNNING:
+            return f"It is being stopped; it has {task.spec.stop.grace:g} s to end by itself."
+        case State.RUNNING:
+            return f"It runs, since {_ago(task.started_at, now)}{_attempts(task)}."
+        case State.SCHEDULED if task.desired is not State.RUNNING:
+            return "It is being cancelled."
+        case State.SCHEDULED if said:
+            return f"It waits for attempt {task.attempt + 1}, because the last try failed{said}{_next(task, now)}."
+        case State.SCHEDULED:
+            return f"It is being started{_attempts(task)}."
+        case State.FAILED:
+            policy = task.spec.restart.policy
+            return f"It failed {_ago(task.finished_at, now)}{said}; restart policy {policy} asks for no other attempt."
+        case State.COMPLETED:
+            return f"It ended {_ago(task.finished_at, now)}{said}; that is final."
+        case _:
+            return "It was seen, and is not scheduled yet."
+
+
+def _attempts(task: Task) -> str:
+    return f", attempt {task.attempt + 1}" if task.attempt else ""
+
+
+def _next(task: Task, now: float) -> str:
+    if task.next_try_at is None:
+        return ""
+    left = task.next_try_at - now
+    return f"; next try in {left:.1f} s" if left > 0 else "; trying now"
+
+
+def _ago(when: float | None, now: float) -> str:
+    return "at an unknown time" if when is None else f"{max(0.0, now - when):.1f} s ago"
