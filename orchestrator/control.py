@@ -120,7 +120,7 @@ class Orchestrator:
                 items.append(Item(task_id=task.id, wish=State.COMPLETED, forget=True, actor=actor, cause=cause))
         for item, event in zip(items, await self._decided(items), strict=True):
             results[item.task_id] = _result(item, event)
-        return [results[task_id] for task_id in (*wanted, *(results.keys() - wanted.keys()))]
+        return [results[task_id] for task_id in (*wanted, *sorted(results.keys() - wanted.keys()))]
 
     async def put(
         self, task_id: str, state: State, *, forget: bool = False, actor: str, cause: str = ""
@@ -159,7 +159,7 @@ class Orchestrator:
         tasks = [task for task in await self._store.list() if forget or not task.ended]
         await self._decided([Item(task_id=task.id, wish=State.COMPLETED, forget=forget, actor=actor) for task in tasks])
         for task in tasks:
-            await self._until(_left_nothing(task.uid), task.id)
+            await self.until(task.id, _left_nothing(task.uid))
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -197,13 +197,14 @@ class Orchestrator:
 
     async def wait(self, task_id: str, states: Collection[State]) -> Task | None:
         """Wait until the task is in one of ``states``; None when it was forgotten."""
-        return await self._until(lambda task: task is None or task.state in states, task_id)
+        return await self.until(task_id, lambda task: task is None or task.state in states)
 
     async def wait_settled(self, task_ids: Collection[str]) -> dict[str, Task | None]:
         """Wait until each task has ended for good (Completed, or Failed without another try); None: forgotten."""
-        return {task_id: await self._until(lambda task: task is None or task.ended, task_id) for task_id in task_ids}
+        return {task_id: await self.until(task_id, lambda task: task is None or task.ended) for task_id in task_ids}
 
-    async def _until(self, reached: Callable[[Task | None], bool], task_id: str) -> Task | None:
+    async def until(self, task_id: str, reached: Callable[[Task | None], bool]) -> Task | None:
+        """Wait until ``reached`` says so of the task's record (None: there is none); the answer is that record."""
         while True:
             rung = self._store.changed.next()
             task = await self._store.get(task_id)
@@ -234,7 +235,7 @@ class Orchestrator:
         """
         task = await self.get(task_id)
         records = output.records(
-            task, self._state_dir, self._until if follow else None, tail=tail, since_ns=round((since or 0.0) * 1e9)
+            task, self._state_dir, self.until if follow else None, tail=tail, since_ns=round((since or 0.0) * 1e9)
         )
         async with aclosing(records):
             async for record in records:

@@ -91,6 +91,7 @@ def _restart(known: Task, item: Item, cause: str, now: float) -> Verdict:
         item=item.seq,
         attempt=known.attempt + 1,
         restarts=0,
+        container_id="",
         **_AFRESH,
     )
     return Verdict(task, (event,))
@@ -98,6 +99,7 @@ def _restart(known: Task, item: Item, cause: str, now: float) -> Verdict:
 
 _AFRESH: dict[str, Any] = {
     "desired": State.RUNNING,
+    "forget": False,
     "swept": False,
     "failures": 0,
     "tries": 0,

@@ -11,7 +11,7 @@ from cri.logs import Record, follow, read
 from orchestrator.pods import log_directory, log_name
 from orchestrator.task import Task
 
-Until = Callable[[Callable[[Task | None], bool], str], Awaitable[Task | None]]
+Until = Callable[[str, Callable[[Task | None], bool]], Awaitable[Task | None]]
 """Waits until a task's record (None: forgotten) is as asked, and answers it."""
 
 
@@ -46,7 +46,7 @@ async def _next_attempt(task: Task, attempt: int, until: Until, ended: asyncio.E
     def over(now: Task | None) -> bool:
         return now is None or now.uid != task.uid or now.swept or now.attempt > attempt
 
-    now = await until(over, task.id)
+    now = await until(task.id, over)
     ended.set()
     if now is None or now.uid != task.uid or now.attempt <= attempt:
         return None

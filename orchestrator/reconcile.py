@@ -21,6 +21,7 @@ from orchestrator.steps import (
     Phase,
     PullImage,
     Record,
+    Remember,
     RemoveContainer,
     RemoveSandbox,
     RunSandbox,
@@ -69,10 +70,15 @@ def sweep(observed: Observed, grace: float) -> Effect | None:
 def think(known: Task, observed: Observed, now: float) -> tuple[Task, tuple[Event, ...], Action]:
     """Decide until there is something to do besides writing down: the record, its transitions, and that step."""
     events: list[Event] = []
-    while isinstance(step := decide(known.desired, known, observed, now), Record):
-        known, event = advance(known, step.to, cause=step.cause, actor=ACTOR, now=now, **step.changes)
-        events.append(event)
-    return known, tuple(events), step
+    while True:
+        match decide(known.desired, known, observed, now):
+            case Record() as step:
+                known, event = advance(known, step.to, cause=step.cause, actor=ACTOR, now=now, **step.changes)
+                events.append(event)
+            case Remember() as step:
+                known = replace(known, sandbox_id=step.sandbox_id, container_id=step.container_id)
+            case action:
+                return known, tuple(events), action
 
 
 def _current(known: Task, observed: Observed) -> SeenContainer | None:
@@ -99,15 +105,13 @@ def _tidy(known: Task, observed: Observed, current: SeenContainer | None, home: 
 
 def _bring_up(known: Task, observed: Observed, now: float) -> Step:
     current = _current(known, observed)
-    if current is not None and current.phase is Phase.RUNNING:
-        return _runs(current, now)
-    if current is not None and current.phase is Phase.EXITED:
-        if current.started_at is None:
-            return _over(known, current.exit_code or 128, current.reason or "StartError", current.message, now)
-        return _runs(current, now)  # it ran and ended while nobody looked: both go into the history
+    if (came := _came_up(known, current, now)) is not None:
+        return came
     home = _home(known, observed, current)
     if current is not None and (home is None or home.id != current.sandbox_id):
-        current = None  # made in a sandbox that is gone or out of date
+        if known.container_id:
+            return Remember(sandbox_id="", container_id="")  # made in a sandbox that is gone or out of date
+        current = None
     if (stale := _tidy(known, observed, current, home)) is not None:
         return stale
     if known.next_try_at is not None and known.next_try_at > now:
@@ -116,9 +120,24 @@ def _bring_up(known: Task, observed: Observed, now: float) -> Step:
         return _image_first(known, observed, now) or RunSandbox(known.attempt)
     if not home.ready:
         return RemoveSandbox(home.id)
-    if current is not None:
-        return StartContainer(current.id)
-    return _image_first(known, observed, now) or CreateContainer(home.id, known.attempt)
+    if current is None:
+        return _image_first(known, observed, now) or CreateContainer(home.id, known.attempt)
+    if current.id != known.container_id:
+        # Written down before it is started: should it run and vanish unseen, this attempt is not made again.
+        return Remember(sandbox_id=home.id, container_id=current.id)
+    return StartContainer(current.id)
+
+
+def _came_up(known: Task, current: SeenContainer | None, now: float) -> Step | None:
+    """What to write down if the attempt has got further than Scheduled; None: it has not."""
+    if current is None:
+        gone = "its container is no longer there; it may have run"
+        return _over(known, None, "ContainerGone", gone, now) if known.container_id else None
+    if current.phase is Phase.CREATED:
+        return None
+    if current.phase is Phase.EXITED and current.started_at is None:
+        return _over(known, current.exit_code or 128, current.reason or "StartError", current.message, now)
+    return _runs(current, now)  # should it have ended while nobody looked, that goes into the history next
 
 
 def _image_first(known: Task, observed: Observed, now: float) -> Step | None:
@@ -222,6 +241,7 @@ def _next_attempt(known: Task, cause: str, now: float) -> Record:
     delay = min(restart.max_backoff, restart.backoff * 2 ** min(known.failures, 32))
     changes = {
         "attempt": known.attempt + 1,
+        "container_id": "",
         "restarts": known.restarts + 1,
         "failures": known.failures + 1,
         "tries": 0,

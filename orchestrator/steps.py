@@ -106,6 +106,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Remember:
+    """Which container is about to be started, and where; the state stays."""
+
+    sandbox_id: str
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to do before ``until``."""
 
@@ -126,7 +134,7 @@ class Forget:
 
 Effect = PullImage | RunSandbox | CreateContainer | StartContainer | StopContainer | RemoveContainer | RemoveSandbox
 Action = Effect | Wait | Settled | Forget
-Step = Action | Record
+Step = Action | Record | Remember
 
 STARTING = (PullImage, RunSandbox, CreateContainer, StartContainer)
 """The steps on the way up: when one of these cannot succeed, the attempt has failed."""

@@ -131,7 +131,7 @@ class Work:
                 await self._finish(known, events, until=step.until)
             case Forget():
                 await self._forget(known, events)
-            case _ if events:
+            case _ if known != self._known:
                 await self._save(known, events)
         return step
 

@@ -95,6 +95,11 @@ class Worker:
         else:
             self._works[item.task_id][0].hear(item)
 
+    @property
+    def under_way(self) -> int:
+        """How many tasks are being worked on."""
+        return len(self._works)
+
     def done(self, task_id: str) -> None:
         """Called by a work that has nothing left to do."""
         del self._works[task_id]

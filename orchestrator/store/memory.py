@@ -95,9 +95,8 @@ class MemoryStore(Store):
             self._queue[item.seq] = item
         for item in outcome.follow:
             self._put(item)
-        self._events.extend(
-            replace(event, seq=len(self._events) + offset) for offset, event in enumerate(outcome.events, 1)
-        )
+        seq = len(self._events)
+        self._events += [replace(event, seq=seq + number) for number, event in enumerate(outcome.events, 1)]
         if outcome.follow:
             self.queued.ring()
         self.changed.ring()
