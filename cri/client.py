@@ -7,9 +7,10 @@ from the table; the orchestrator's client is another subclass of ``Connection`` 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import grpc
 from google.protobuf.message import Message
@@ -49,6 +50,9 @@ class Connection:
     with Unavailable at once; the channel reconnects by itself, so the same object works again when it is back.
     """
 
+    at_once: ClassVar[int] = sys.maxsize
+    """Unary calls in flight; more wait here, where nobody refuses them, until one of them has its answer."""
+
     def __init_subclass__(cls, *, rpcs: Sequence[Rpc] = (), **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         # Before ABCMeta counts what is abstract, so an interface's methods are all there.
@@ -65,6 +69,7 @@ class Connection:
         self.address = address
         self.timeout = timeout
         self._closed = False
+        self._room = asyncio.Semaphore(self.at_once)
         self._calls: dict[Rpc, Callable[..., Any]] = {}
         if credentials is None:
             self._channel = grpc.aio.insecure_channel(at.target, options)
@@ -101,6 +106,9 @@ class Connection:
         """Seconds that a call may take; None is without limit. Streams have none: they may live for days."""
         return None if rpc.streaming else self.timeout
 
+    async def _prepare(self, rpc: Rpc, request: Message) -> None:
+        """What comes before each call. A subclass waits here, or refuses: what this raises is what the call raises."""
+
     def _begin(self, rpc: Rpc, request: Message) -> Any:
         if not isinstance(request, rpc.request):
             raise TypeError(f"{rpc.attribute} takes a {rpc.request.__name__}, not {type(request).__name__}")
@@ -132,7 +140,9 @@ class Connection:
 def _unary(cls: type, rpc: Rpc) -> Callable[..., Any]:
     async def method(self: Connection, request: Message) -> Any:
         try:
-            return await self._begin(rpc, request)
+            async with self._room:
+                await self._prepare(rpc, request)
+                return await self._begin(rpc, request)
         except grpc.aio.AioRpcError as error:
             raise self._failure(rpc, error) from error
         except asyncio.CancelledError as error:
@@ -143,6 +153,7 @@ def _unary(cls: type, rpc: Rpc) -> Callable[..., Any]:
 
 def _stream(cls: type, rpc: Rpc) -> Callable[..., Any]:
     async def method(self: Connection, request: Message) -> AsyncIterator[Any]:
+        await self._prepare(rpc, request)
         call = self._begin(rpc, request)
         try:
             async for response in call:
@@ -171,6 +182,8 @@ class Client(Connection, Runtime, rpcs=RPCS):
     ExecSync's and CheckpointContainer's limit). ExecSync without a limit, PullImage and streams have none; wrap
     them in ``asyncio.timeout`` where they should.
     """
+
+    at_once = 500
 
     def _deadline(self, rpc: Rpc, request: Message) -> float | None:
         match request:

@@ -16,15 +16,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from cri.documents import read
 from cri.errors import InvalidArgument
 from cri.fields import Path, Problem, dotted, is_structured, problems
-from cri.formats import read
 from cri.settings import LogSettings, ServerSettings
 
 __all__ = ["DEFAULT", "Loaded", "LogSettings", "ServerSettings", "Setting", "find", "load"]
@@ -66,6 +66,7 @@ class _Assignment:
     path: Path
     value: Any
     source: str
+    line: int = 0
 
 
 def load(
@@ -89,7 +90,8 @@ def load(
     file = FilePath(path) if path is not None else find(environ, env_prefix) if search else None
     assignments: list[_Assignment] = []
     if file is not None:
-        assignments += [_Assignment(at, value, str(file)) for at, value in _leaves(read(file))]
+        written = read(file)
+        assignments += [_Assignment(at, value, str(file), written.line_of(at)) for at, value in _leaves(written.data)]
     assignments += _from_environment(model, env_prefix, environ)
     assignments += [
         _Assignment(tuple(key.split(".")), value, f"flag --{key.replace('.', '-').replace('_', '-')}")
@@ -100,7 +102,7 @@ def load(
         settings = model.model_validate(_merged(assignments))
     except ValidationError as error:
         raise _refusal(problems(error, model), assignments) from error
-    sources = {dotted(at): _source(at, assignments) for at, _ in _leaves(settings.model_dump())}
+    sources = {dotted(at): _source(at, assignments).source for at, _ in _leaves(settings.model_dump())}
     return Loaded(settings, sources, file)
 
 
@@ -151,18 +153,18 @@ def _merged(assignments: list[_Assignment]) -> dict[str, Any]:
     return merged
 
 
-def _source(path: Path, assignments: list[_Assignment]) -> str:
+def _source(path: Path, assignments: list[_Assignment]) -> _Assignment:
     """Who had the last word about ``path``, or about what it stands in, or about something in it."""
     for one in reversed(assignments):
         shorter = min(len(one.path), len(path))
         if one.path[:shorter] == path[:shorter]:
-            return one.source
-    return DEFAULT
+            return one
+    return _Assignment(path, None, DEFAULT)
 
 
 def _refusal(found: list[Problem], assignments: list[_Assignment]) -> InvalidArgument:
     lines = []
     for problem in found:
-        source = _source(problem.path, assignments)
-        lines.append(f"{problem}" if source == DEFAULT else f"{source}: {problem}")
+        said = _source(problem.path, assignments)
+        lines.append(str(problem if said.source == DEFAULT else replace(problem, source=said.source, line=said.line)))
     return InvalidArgument("\n".join(lines))

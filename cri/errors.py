@@ -124,7 +124,7 @@ class Aborted(CRIError):
 
 
 class OutOfRange(CRIError):
-    """A position past the end."""
+    """A position past the end, or before what is still kept."""
 
     code = grpc.StatusCode.OUT_OF_RANGE
     reason = "OUT_OF_RANGE"

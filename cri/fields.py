@@ -1,4 +1,4 @@
-"""Walking a settings model by path: which keys it knows, what a field takes, and what a validation error means.
+"""Walking a model by path: which keys it knows, what a field takes, and what a validation error means.
 
 Pure; knows pydantic's models and none of ours. A field marked with ``Sections`` is a dict in which each key has a
 model of its own, found by name when it is needed.
@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel, GetCoreSchemaHandler, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -62,50 +63,79 @@ def _moved(name: str, error: ValidationError) -> Iterable[InitErrorDetails]:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, and a sentence that says what is allowed."""
+    """One thing to put right: where it stands, and a sentence that says what is allowed.
+
+    ``source`` is a file or whatever else said it; ``line`` and ``document`` are 0 where they mean nothing.
+    """
 
     path: Path
     message: str
+    source: str = ""
+    line: int = 0
+    document: int = 0
 
     def __str__(self) -> str:
-        return f"{dotted(self.path)}: {self.message}" if self.path else self.message
+        where = f"{self.source}{f':{self.line}' if self.line else ''}"
+        number = f" document {self.document}" if self.document else ""
+        return ": ".join(part for part in (f"{where}{number}", dotted(self.path), self.message) if part)
 
 
 def dotted(path: Path) -> str:
-    """``("tls", "cert")`` -> ``tls.cert``."""
-    return ".".join(str(part) for part in path)
+    """``("network", "ports", 0)`` -> ``network.ports[0]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def problems(error: ValidationError, model: type[BaseModel], prefix: Path = ()) -> list[Problem]:
     """What pydantic found, as sentences that name the field, the value unless it is secret, and the way out.
 
-    ``prefix`` is where ``model`` stands in the configuration that the reader knows.
+    ``prefix`` is where ``model`` stands in what the reader wrote.
     """
-    return [
-        Problem((*prefix, *one["loc"]), _sentence(model, one["loc"], one["type"], one["msg"], one["input"]))
-        for one in error.errors(include_url=False)
-    ]
+    found = []
+    for one in error.errors(include_url=False):
+        path: Path = tuple(part for part in one["loc"] if part != "[key]")
+        message = _sentence(model, path, one["type"], one["msg"], one["input"])
+        found.append(Problem((*prefix, *path), message))
+    return found
 
 
-def _sentence(model: type[BaseModel], path: Path, kind: str, message: str, value: object) -> str:
+def _sentence(model: type[BaseModel], path: Path, kind: str, text: str, value: object) -> str:
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         known = sorted(known_keys(model, path[:-1]) or ())
         near = get_close_matches(str(path[-1]), known, n=1)
-        return "unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}")
+        return "unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
     if kind == "missing":
         return "is required"
-    allowed = message.removeprefix("Value error, ")
-    if allowed.startswith("Input should be "):
-        allowed = "must be " + allowed.removeprefix("Input should be ")
-    return f"{allowed} (got {_shown(model, path, value)})"
-
-
-def _shown(model: type[BaseModel], path: Path, value: object) -> str:
-    if is_secret(model, path):
-        return _MASK
+    if value is None:
+        return "is empty; give a value, or leave the key out"
+    if kind == "string_pattern_mismatch":
+        reason = f"must be {_description(model, path) or text}"
+    else:
+        reason = text.removeprefix("Value error, ").replace("Input should", "must").replace("Value should", "must")
     if isinstance(value, (Mapping, list, tuple, set, BaseModel)):
-        return f"a {type(value).__name__}"  # it may hold a secret further down
-    return repr(value)
+        return reason  # the whole may hold a secret further down
+    return f"{_MASK if is_secret(model, path) else _shown(value)}: {reason}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _description(model: type[BaseModel], path: Path) -> str:
+    """What the field at ``path``, or the nearest one around it, says of itself."""
+    for length in range(len(path) - 1, -1, -1):
+        for place in _places(model, path[:length]):
+            if isinstance(place, type) and issubclass(place, BaseModel) and path[length] in place.model_fields:
+                field = place.model_fields[str(path[length])]
+                return field.description or _inner_description(field.annotation)
+    return ""
+
+
+def _inner_description(annotation: object) -> str:
+    for part in get_args(annotation):
+        if found := (part.description if isinstance(part, FieldInfo) else _inner_description(part)):
+            return str(found)
+    return ""
 
 
 def known_keys(model: type[BaseModel], path: Path) -> list[str] | None:

@@ -41,11 +41,17 @@ _LAST_SECONDS = 0.5
 MAX_CONCURRENT = 1000
 """Calls answered at once, streams included; more are refused with RESOURCE_EXHAUSTED."""
 
+_ANY_NUMBER = 2**31 - 1
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Without this two servers can share one port, and each gets half of the calls.
     ("grpc.so_reuseport", 0),
+    # Of more than a thousand calls that wait to be looked at, gRPC drops some as CANCELLED, which says that the caller
+    # gave up. It is for us to refuse them.
+    ("grpc.server.max_pending_requests", _ANY_NUMBER),
+    ("grpc.server.max_pending_requests_hard_limit", _ANY_NUMBER),
 )
 
 

@@ -69,6 +69,12 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> CRIError:
     return error_for(code, message, reason=reason, details=dict(info.metadata))
 
 
+def is_ours(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a server of ours raised it. An error that was made on this side, a lost connection, says nothing."""
+    info = _error_info(error)
+    return info is not None and info.domain == DOMAIN
+
+
 def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
     for key, value in error.trailing_metadata() or ():
         if key != DETAILS_TRAILER:

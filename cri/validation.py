@@ -16,7 +16,20 @@ from cri.v1 import api_pb2 as v1
 
 _HOSTNAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9.]{0,62}[a-zA-Z0-9])?")
 _SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9*]([-_a-z0-9]*[a-z0-9])?)+")
+_NAMESPACES = "config.linux.security_context.namespace_options"
 _DEVICE_PERMISSIONS = re.compile(r"(?!.*(.).*\1)[rwm]{0,3}")
+
+
+def _path(field: str, value: str) -> str:
+    """``value``, which must be given and must be possible as a path: the kernel's paths end at a NUL byte."""
+    if "\0" in require(field, value):
+        raise InvalidArgument(f"{field}: {value!r} has a NUL byte in it, which no path can have")
+    return value
+
+
+def _absolute(field: str, value: str) -> None:
+    if not _path(field, value).startswith("/"):
+        raise InvalidArgument(f"{field}: {value!r} is not an absolute path")
 
 
 def require(field: str, value: str) -> str:
@@ -33,8 +46,8 @@ def sandbox_config(config: v1.PodSandboxConfig) -> None:
     require("config.metadata.uid", config.metadata.uid)
     if config.hostname and not _HOSTNAME.fullmatch(config.hostname):
         raise InvalidArgument(f"config.hostname: {config.hostname!r} is not a host name of at most 64 characters")
-    if config.log_directory and not config.log_directory.startswith("/"):
-        raise InvalidArgument(f"config.log_directory: {config.log_directory!r} is not an absolute path")
+    if config.log_directory:
+        _absolute("config.log_directory", config.log_directory)
     for index, mapping in enumerate(config.port_mappings):
         _port_mapping(f"config.port_mappings[{index}]", mapping)
     for name in config.linux.sysctls:
@@ -46,7 +59,8 @@ def sandbox_config(config: v1.PodSandboxConfig) -> None:
     for field in ("network", "pid", "ipc"):
         mode = getattr(namespaces, field)
         allowed = (v1.POD, v1.NODE) if field != "pid" else (v1.POD, v1.CONTAINER, v1.NODE)
-        _namespace_mode(f"config.linux.security_context.namespace_options.{field}", mode, allowed)
+        _namespace_mode(f"{_NAMESPACES}.{field}", mode, allowed)
+    _user_namespace(namespaces)
     security = config.linux.security_context
     if security.HasField("run_as_group") and not security.HasField("run_as_user"):
         raise InvalidArgument("config.linux.security_context.run_as_group needs run_as_user")
@@ -75,6 +89,11 @@ def _namespace_mode(field: str, mode: v1.NamespaceMode, allowed: Iterable[v1.Nam
         raise InvalidArgument(f"{field}: {name} is not possible here; allowed: {names}")
 
 
+def _user_namespace(options: v1.NamespaceOption) -> None:
+    if options.HasField("userns_options"):
+        _namespace_mode(f"{_NAMESPACES}.userns_options.mode", options.userns_options.mode, (v1.POD, v1.NODE))
+
+
 def container_config(config: v1.ContainerConfig) -> None:
     """Check a ContainerConfig as CreateContainer gets it."""
     require("config.metadata.name", config.metadata.name)
@@ -87,7 +106,7 @@ def container_config(config: v1.ContainerConfig) -> None:
     for index, mount in enumerate(config.mounts):
         _mount(f"config.mounts[{index}]", mount)
     for index, device in enumerate(config.devices):
-        require(f"config.devices[{index}].host_path", device.host_path)
+        _path(f"config.devices[{index}].host_path", device.host_path)
         if not _DEVICE_PERMISSIONS.fullmatch(device.permissions):
             raise InvalidArgument(f"config.devices[{index}].permissions: {device.permissions!r} is not made of r, w, m")
     if config.stop_signal not in v1.Signal.values():
@@ -98,20 +117,10 @@ def container_config(config: v1.ContainerConfig) -> None:
 
 
 def _mount(field: str, mount: v1.Mount) -> None:
-    require(f"{field}.container_path", mount.container_path)
+    _absolute(f"{field}.container_path", mount.container_path)
     if ".." in mount.container_path.split("/"):
         raise InvalidArgument(f"{field}.container_path: {mount.container_path!r} must not contain '..'")
-    if mount.HasField("image") and mount.image.image:
-        if mount.host_path:
-            raise InvalidArgument(
-                f"{field}: host_path {mount.host_path!r} and image {mount.image.image!r} exclude each other"
-            )
-        if mount.image_sub_path.startswith("/") or ".." in mount.image_sub_path.split("/"):
-            raise InvalidArgument(f"{field}.image_sub_path: {mount.image_sub_path!r} leaves the image")
-    else:
-        require(f"{field}.host_path", mount.host_path)
-        if not mount.host_path.startswith("/"):
-            raise InvalidArgument(f"{field}.host_path: {mount.host_path!r} is not an absolute path")
+    _mount_source(field, mount)
     if mount.propagation not in v1.MountPropagation.values():
         raise InvalidArgument(f"{field}.propagation: {mount.propagation} is none of CRI's")
     if mount.recursive_read_only:
@@ -121,6 +130,18 @@ def _mount(field: str, mount: v1.Mount) -> None:
             raise InvalidArgument(f"{field}.recursive_read_only needs PROPAGATION_PRIVATE")
 
 
+def _mount_source(field: str, mount: v1.Mount) -> None:
+    if mount.HasField("image") and mount.image.image:
+        if mount.host_path:
+            raise InvalidArgument(
+                f"{field}: host_path {mount.host_path!r} and image {mount.image.image!r} exclude each other"
+            )
+        if mount.image_sub_path.startswith("/") or ".." in mount.image_sub_path.split("/"):
+            raise InvalidArgument(f"{field}.image_sub_path: {mount.image_sub_path!r} leaves the image")
+    else:
+        _absolute(f"{field}.host_path", mount.host_path)
+
+
 def _container_security(security: v1.LinuxContainerSecurityContext) -> None:
     field = "config.linux.security_context"
     if security.HasField("run_as_user") and security.run_as_username:
@@ -128,11 +149,25 @@ def _container_security(security: v1.LinuxContainerSecurityContext) -> None:
     if security.HasField("run_as_group") and not (security.HasField("run_as_user") or security.run_as_username):
         raise InvalidArgument(f"{field}.run_as_group needs run_as_user or run_as_username")
     options = security.namespace_options
+    _user_namespace(options)
     if options.pid == v1.TARGET:
         require(f"{field}.namespace_options.target_id", options.target_id)
     for name, profile in (("seccomp", security.seccomp), ("apparmor", security.apparmor)):
         if profile.profile_type == v1.SecurityProfile.Localhost:
             require(f"{field}.{name}.localhost_ref", profile.localhost_ref)
+
+
+def member(wanted: v1.LinuxContainerSecurityContext, given: v1.LinuxSandboxSecurityContext) -> None:
+    """Check what a container may have only where its sandbox has it: privilege, the host's network and the host's ipc.
+    About pid each container decides for itself."""
+    for name in ("network", "ipc"):
+        modes = (getattr(wanted.namespace_options, name), getattr(given.namespace_options, name))
+        if modes[0] == v1.NODE and modes[1] != v1.NODE:
+            raise InvalidArgument(f"{_NAMESPACES}.{name}: NODE is not possible in a sandbox that is not on NODE itself")
+    if wanted.privileged and not given.privileged:
+        raise InvalidArgument(
+            "config.linux.security_context.privileged is not possible in a sandbox that is not privileged itself"
+        )
 
 
 def resources(field: str, limits: v1.LinuxContainerResources) -> None:
@@ -152,5 +187,5 @@ def image(field: str, text: str) -> None:
 
 def log_path(path: str) -> None:
     """CRI: the log path is relative to the sandbox's log directory; it must stay inside."""
-    if path.startswith("/") or posixpath.normpath(path).split("/")[0] == "..":
+    if _path("config.log_path", path).startswith("/") or posixpath.normpath(path).split("/")[0] == "..":
         raise InvalidArgument(f"config.log_path: {path!r} leaves the sandbox's log directory; write a relative path")

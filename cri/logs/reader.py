@@ -9,11 +9,16 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from cri.logs.inotify import Watch
 from cri.logs.record import Record, parse_record
+
+_BATCH = 256
+"""Records read at once."""
 
 
 def _records(file: BinaryIO) -> Iterator[Record]:
@@ -37,14 +42,32 @@ def read(path: Path, *, tail: int | None = None, since_ns: int = 0) -> list[Reco
     """
     try:
         with path.open("rb") as file:
-            return _select(file, tail, since_ns)
+            return list(_select(file, tail, since_ns))
     except FileNotFoundError:
         return []
 
 
-def _select(file: BinaryIO, tail: int | None, since_ns: int) -> list[Record]:
+def _select(file: BinaryIO, tail: int | None, since_ns: int) -> Iterator[Record]:
     later = (record for record in _records(file) if record.timestamp_ns >= since_ns)
-    return list(later if tail is None else deque(later, maxlen=tail))
+    return later if tail is None else iter(deque(later, maxlen=tail))
+
+
+async def _rest(file: BinaryIO, tail: int | None, since_ns: int) -> AsyncGenerator[Record]:
+    """What ``_select`` selects, a batch at a time: a log may be larger than memory, and reading it takes a while."""
+    selected = await asyncio.to_thread(_select, file, tail, since_ns)
+    while batch := await asyncio.to_thread(lambda: list(islice(selected, _BATCH))):
+        for record in batch:
+            yield record
+
+
+async def records(path: Path, *, tail: int | None = None, since_ns: int = 0) -> AsyncGenerator[Record]:
+    """``read`` for a file of any size: at no time more than a part of it, or ``tail`` records, is held."""
+    file = await asyncio.to_thread(_open, path)
+    if file is not None:
+        with file:
+            async with aclosing(_rest(file, tail, since_ns)) as rest:
+                async for record in rest:
+                    yield record
 
 
 async def follow(
@@ -65,12 +88,14 @@ async def follow(
                 if file is None:
                     file = _open(path)
                 if file is not None:
-                    for record in _select(file, tail if first else None, since_ns):
-                        yield record
+                    async with aclosing(_rest(file, tail if first else None, since_ns)) as rest:
+                        async for record in rest:
+                            yield record
                     first = False
                     if _rotated(file, path):
-                        for record in _select(file, None, since_ns):
-                            yield record
+                        async with aclosing(_rest(file, None, since_ns)) as rest:
+                            async for record in rest:
+                                yield record
                         file.close()
                         file = None
                         continue

@@ -1,4 +1,4 @@
-"""Writing a log file: append records, reopen after rotation, find where to go on after a restart."""
+"""Writing a log file: append records, reopen after rotation, mend what a crash tore."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cri.logs.record import MAX_LINE_BYTES, Record, parse_record
+from cri.logs.record import MAX_LINE_BYTES, Record
 
 _LONGEST_RECORD = MAX_LINE_BYTES + 128
 
@@ -17,14 +17,18 @@ class LogWriter:
     """Appends records to ``path``. One record is one ``write``, so a reader never sees a half line of a live file.
 
     The file is made with mode 0640, its missing directories with 0750. A crash in the middle of a write may leave
-    an unfinished last line; opening cuts it off, and ``last_record`` then says where to go on.
+    an unfinished last line; opening cuts it off.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._file = self._open(os.O_CREAT)
-        _cut_torn_line(self._file)
+        try:
+            _cut_torn_line(self._file)
+        except OSError:
+            self.close()
+            raise
 
     def _open(self, flags: int) -> int:
         return os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o640)
@@ -69,21 +73,3 @@ def _cut_torn_line(file: int) -> None:
     tail = os.pread(file, size - start, start)
     if tail and not tail.endswith(b"\n"):
         os.ftruncate(file, start + tail.rfind(b"\n") + 1)
-
-
-def last_record(path: Path) -> Record | None:
-    """The last whole record of a log file, or None when there is no file or no record in it."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 2 * _LONGEST_RECORD))
-            lines = file.read().splitlines(keepends=True)
-    except FileNotFoundError:
-        return None
-    for line in reversed(lines):
-        if line.endswith(b"\n"):
-            try:
-                return parse_record(line)
-            except ValueError:
-                continue
-    return None

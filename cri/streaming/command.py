@@ -59,16 +59,20 @@ async def serve_command(
         async with asyncio.timeout(creation_timeout):
             io = await while_connected(connection.streams(), reading)
         try:
-            outcome = await while_connected(_outcome(run, io), reading, idling)
+            outcome, patience = await while_connected(_outcome(run, io), reading, idling), idle.limit
         except IdleTimeout as error:
-            outcome = status.Outcome(failure=str(error))
+            outcome, patience = status.Outcome(failure=str(error)), LINGER
         io.stdin.abandon()
-        await while_connected(connection.finish(outcome), reading)
+        # A client may take its time over the last of the output, as one that pages it does.
+        async with asyncio.timeout(patience):
+            await while_connected(connection.finish(outcome), reading)
         # Until the client has hung up, what it still sends must be read: closing over unread bytes makes the kernel
         # throw away our last ones.
         await asyncio.wait({reading}, timeout=LINGER)
-    except Disconnected:
-        log.debug("the client left before its session was over")
+    except ConnectionError as error:
+        log.debug("the client left before its session was over: %s", error)
+    except TimeoutError:
+        log.info("a streaming client was too slow to open its streams or to take the last output")
     finally:
         await cancel(reading, idling)
 
@@ -78,8 +82,9 @@ async def _outcome(run: RunCommand, io: StreamIO) -> status.Outcome:
         return status.exited(await run(io))
     except CRIError as error:
         return status.Outcome(failure=error.message)
-    except ConnectionError:
-        raise  # the client's own connection; whoever reads it knows
+    except ConnectionError as error:
+        # Mostly the client's own connection, and then nobody hears this.
+        return status.Outcome(failure=f"the connection broke: {error}")
     except Exception as error:
         log.exception("a streaming handler failed")
         return status.Outcome(failure=f"internal error: {type(error).__name__}; the server's log has the details")
@@ -90,6 +95,7 @@ class SpdyCommand:
 
     def __init__(self, transport: Transport, protocol: SpdyProtocol, request: CommandRequest, idle: IdleWatch) -> None:
         self._session = SpdySession(transport, Role.SERVER, idle, self._accept)
+        self._transport = transport
         self._protocol = protocol
         self._expected = {"error"}
         self._expected |= {name for name in ("stdin", "stdout", "stderr") if getattr(request, name)}
@@ -140,7 +146,8 @@ class SpdyCommand:
         except BrokenPipeError:
             log.debug("the client does not want to know the outcome")
         await error.outbound.close()
-        await self._session.go_away()
+        self._session.go_away()
+        await self._transport.flush()
 
 
 class WebSocketCommand:
@@ -189,7 +196,7 @@ class WebSocketCommand:
                         case ChannelClosed():
                             sink.feed_eof()
         except ChannelError as error:
-            await self._socket.close(CloseReason.INVALID_FRAME_PAYLOAD_DATA, str(error))
+            self._socket.close(CloseReason.INVALID_FRAME_PAYLOAD_DATA, str(error))
             raise
         except ConnectionError:
             return  # found while writing: the peer has left
@@ -205,7 +212,8 @@ class WebSocketCommand:
     async def finish(self, outcome: status.Outcome) -> None:
         if said := status.encode(outcome, structured=self._protocol.structured_status):
             await self._socket.send(self._codec.encode(Channel.ERROR, said))
-        await self._socket.close()
+        self._socket.close()
+        await self._socket.flush()
 
 
 def _nothing() -> InboundStream:

@@ -88,7 +88,7 @@ class RequestReader:
 
     def refusal(self, refused: Refused) -> bytes:
         """The answer that ends the connection; empty when the client cannot read one."""
-        body = (refused.message + "\n").encode()
+        body = b"" if self._is_head() else (refused.message + "\n").encode()
         headers = [
             *refused.headers,
             ("Content-Type", "text/plain; charset=utf-8"),
@@ -100,6 +100,9 @@ class RequestReader:
         response = h11.Response(status_code=refused.status, headers=headers, reason=refused.status.phrase)
         parts = [self._http.send(event) for event in (response, h11.Data(data=body), h11.EndOfMessage())]
         return b"".join(part for part in parts if part)
+
+    def _is_head(self) -> bool:
+        return self._request is not None and self._request.method == b"HEAD"
 
     def grant_spdy(self, protocol: str) -> bytes:
         """101, with the chosen protocol."""
@@ -150,6 +153,7 @@ def grant_websocket(request: Request, subprotocol: str) -> tuple[WSConnection, b
             pass  # the request, which we have
         answer = connection.send(AcceptConnection(subprotocol=subprotocol or None))
         connection.receive_data(request.trailing)
-    except (RemoteProtocolError, LocalProtocolError) as error:
+    except (RemoteProtocolError, LocalProtocolError, h11.LocalProtocolError, UnicodeError) as error:
+        # The last two come from headers that HTTP allows and wsproto does not expect.
         raise Refused(HTTPStatus.BAD_REQUEST, f"not a WebSocket handshake: {error}") from error
     return connection, answer

@@ -217,6 +217,9 @@ class SizeQueue:
             self._text = self._text.lstrip()
             try:
                 value, end = _JSON.raw_decode(self._text)
+            except RecursionError:
+                self.feed_eof()
+                return
             except ValueError:
                 if len(self._text) > _MAX_SIZE_TEXT:
                     self.feed_eof()

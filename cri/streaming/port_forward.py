@@ -75,7 +75,7 @@ class SpdyPortForward:
             log.debug("the port-forward client has left")
         except IdleTimeout as error:
             log.info("port-forward: %s", error)
-            await self._session.go_away()
+            self._session.go_away()
         finally:
             for pair in self._incomplete.values():
                 pair.overdue.cancel()
@@ -93,12 +93,17 @@ class SpdyPortForward:
         if kind in pair.streams or port != pair.port:
             return False
         pair.streams[kind] = stream
+        stream.on_reset = lambda: self._forget(request_id)
         if len(pair.streams) == 2:
-            pair.overdue.cancel()
-            del self._incomplete[request_id]
+            self._forget(request_id)
             task = self._start(self._serve_pair(port, pair.streams["data"], pair.streams["error"]))
             pair.streams["data"].on_reset = task.cancel
+            pair.streams["error"].on_reset = None
         return True
+
+    def _forget(self, request_id: str) -> None:
+        if (pair := self._incomplete.pop(request_id, None)) is not None:
+            pair.overdue.cancel()
 
     def _expire(self, request_id: str) -> None:
         pair = self._incomplete.pop(request_id)
@@ -140,7 +145,10 @@ class SpdyPortForward:
                 await error.outbound.close()
 
     async def _tell(self, error: SpdyStream, failure: str) -> None:
-        await error.outbound.write(failure.encode())
+        try:
+            await error.outbound.write(failure.encode())
+        except BrokenPipeError:
+            log.debug("the client does not want to know of a failure: %s", failure)
         await error.outbound.close()
 
 
@@ -174,12 +182,12 @@ class WebSocketPortForward:
         reading, idling = asyncio.create_task(self._read()), asyncio.create_task(self._idle.expire())
         try:
             await while_connected(self._serve_all(), reading, idling)
-            await self._socket.close()
+            self._socket.close()
             await asyncio.wait({reading}, timeout=LINGER)
         except Disconnected:
             log.debug("the port-forward client has left")
         except IdleTimeout as error:
-            await self._socket.close(reason=str(error))
+            self._socket.close(reason=str(error))
         finally:
             await cancel(reading, idling)
 
@@ -192,7 +200,7 @@ class WebSocketPortForward:
                         inbound.feed(said.data)
                         await wait_for_space(inbound, self._socket.ping)
         except ChannelError as error:
-            await self._socket.close(CloseReason.INVALID_FRAME_PAYLOAD_DATA, str(error))
+            self._socket.close(CloseReason.INVALID_FRAME_PAYLOAD_DATA, str(error))
         except ConnectionError:
             return  # found while writing: the peer has left
 

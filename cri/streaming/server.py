@@ -12,11 +12,12 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from cri.errors import FailedPrecondition, InvalidArgument
+from cri.errors import FailedPrecondition, InvalidArgument, Unavailable
 from cri.streaming import handshake, subprotocols
 from cri.streaming.channels import ChannelError
 from cri.streaming.command import CommandRequest, RunCommand, SpdyCommand, WebSocketCommand, serve_command
 from cri.streaming.handshake import Refused, Request, RequestReader
+from cri.streaming.listener import Listener
 from cri.streaming.pipes import DuplexStream, StreamIO
 from cri.streaming.port_forward import ForwardPort, SpdyPortForward, WebSocketPortForward
 from cri.streaming.spdy import ProtocolError
@@ -93,9 +94,8 @@ class StreamingServer:
         self._idle_limit = idle_limit
         self._creation_timeout = stream_creation_timeout
         self._max_connections = max_connections
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._starting = asyncio.Lock()
-        self._connections: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -110,20 +110,17 @@ class StreamingServer:
         """End all sessions and free the socket; no task is left behind. Safe to call twice."""
         self._closed = True
         async with self._starting:
-            server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        for task in self._connections:
-            task.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections)
-        if server is not None:
-            await server.wait_closed()
+            if self._listener is not None:
+                await self._listener.aclose()
+                self._listener = None
 
     # --- URLs -----------------------------------------------------------------------------------------------
 
     async def exec_url(self, request: v1.ExecRequest) -> str:
-        """A URL that runs ``request`` once, within a minute. InvalidArgument, or ResourceExhausted at 1000 URLs."""
+        """A URL that runs ``request`` once, within a minute.
+
+        Raises InvalidArgument, ResourceExhausted at 1000 URLs, and Unavailable when the socket cannot be opened.
+        """
         _check_command(request)
         return await self._url(request)
 
@@ -151,36 +148,32 @@ class StreamingServer:
         async with self._starting:
             if self._closed:
                 raise FailedPrecondition("the streaming server is closed")
-            if self._server is None:
-                self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._tls)
-            port: int = self._server.sockets[0].getsockname()[1]
-            return port
+            if self._listener is None:
+                try:
+                    self._listener = await Listener.open(
+                        self._host, self._port, self._connected, tls=self._tls, handshake_limit=self._creation_timeout
+                    )
+                except OSError as error:
+                    where = f"{self._host}:{self._port}"
+                    raise Unavailable(f"the streaming server cannot listen on {where}: {error}") from error
+            return self._listener.port
 
     # --- connections ----------------------------------------------------------------------------------------
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-        transport = SocketTransport(reader, writer)
+    async def _connected(self, transport: SocketTransport) -> None:
         try:
             await self._serve(transport)
         except (ProtocolError, ChannelError) as error:
             log.info("a streaming client broke the protocol: %s", error)
         except ConnectionError as error:
             log.debug("a streaming client has left: %s", error)
-        except asyncio.CancelledError:
-            log.debug("a streaming session was ended, because the server closes")
         except Exception:
             log.exception("a streaming connection failed")
-        finally:
-            await transport.close()
 
     async def _serve(self, transport: SocketTransport) -> None:
         http = RequestReader()
         try:
-            if len(self._connections) > self._max_connections:
+            if self._listener is not None and len(self._listener.connections) > self._max_connections:
                 raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"there are {self._max_connections} connections already")
             async with asyncio.timeout(self._creation_timeout):
                 request = await _read_request(transport, http)
@@ -189,18 +182,19 @@ class StreamingServer:
                 raise Refused(HTTPStatus.NOT_FOUND, "no such page")
             if request.method not in ("GET", "POST"):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET or POST", [("Allow", "GET, POST")])
+            asked = self._asked(kind, token)
             # Everything that can be refused is, before the token is spent: the client may try another protocol with it.
             if request.upgrades_to("websocket"):
                 subprotocol = handshake.choose_websocket(request, _websocket_protocols(kind))
+                _check_channels(asked, subprotocol)
                 connection, answer = handshake.grant_websocket(request, subprotocol)
-                asked = self._redeem(kind, token)
                 work = self._over_websocket(asked, subprotocol, WebSocket(connection, transport), transport)
             else:
                 protocol = handshake.choose_spdy(request, _spdy_protocols(kind))
-                asked = self._redeem(kind, token)
                 answer = http.grant_spdy(protocol)
                 transport.unread(request.trailing)
                 work = self._over_spdy(asked, protocol, transport)
+            self._tokens.redeem(token)
         except TimeoutError:
             return
         except Refused as refused:
@@ -211,8 +205,8 @@ class StreamingServer:
         transport.write(answer)
         await work
 
-    def _redeem(self, kind: str, token: str) -> StreamingRequest:
-        asked = self._tokens.redeem(token)
+    def _asked(self, kind: str, token: str) -> StreamingRequest:
+        asked = self._tokens.peek(token)
         if asked is None or _KIND[type(asked)] != kind:
             raise Refused(HTTPStatus.NOT_FOUND, "this URL is unknown, was used or has expired: ask for a new one")
         return asked
@@ -232,12 +226,6 @@ class StreamingServer:
             return self._over_spdy(asked, subprotocols.SPDY_PORT_FORWARD, WebSocketTunnel(socket, transport))
         idle = IdleWatch(self._idle_limit)
         if isinstance(asked, v1.PortForwardRequest):
-            if not asked.port:
-                raise Refused(
-                    HTTPStatus.BAD_REQUEST,
-                    f"PortForwardRequest.port is empty: a WebSocket forwards the ports that the request names; "
-                    f"name them, or use SPDY or the subprotocol {subprotocols.TUNNELED_PORT_FORWARD}",
-                )
             protocol = subprotocols.WEBSOCKET_PORT_FORWARD[subprotocol]
             return WebSocketPortForward(socket, protocol, asked.port, self._forward(asked), idle).serve()
         command = WebSocketCommand(socket, subprotocols.WEBSOCKET_COMMAND[subprotocol], asked, idle)
@@ -276,6 +264,18 @@ def _websocket_protocols(kind: str) -> Iterable[str]:
     if kind == "portforward":
         return subprotocols.TUNNELED_PORT_FORWARD, *subprotocols.WEBSOCKET_PORT_FORWARD
     return subprotocols.WEBSOCKET_COMMAND
+
+
+def _check_channels(asked: StreamingRequest, subprotocol: str) -> None:
+    """A WebSocket without a tunnel forwards the ports that the request names, each with two of its channels."""
+    if not isinstance(asked, v1.PortForwardRequest) or subprotocol == subprotocols.TUNNELED_PORT_FORWARD:
+        return
+    if not 0 < len(asked.port) <= subprotocols.MAX_FORWARDED_PORTS:
+        raise Refused(
+            HTTPStatus.BAD_REQUEST,
+            f"PortForwardRequest.port names {len(asked.port)} ports and a WebSocket forwards those, 1 to "
+            f"{subprotocols.MAX_FORWARDED_PORTS}; use SPDY or the subprotocol {subprotocols.TUNNELED_PORT_FORWARD}",
+        )
 
 
 def _check_command(request: CommandRequest) -> None:

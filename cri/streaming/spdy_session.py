@@ -21,6 +21,8 @@ class SpdyStream:
         self.outbound = OutboundStream(
             lambda data: session.send(stream_id, data), lambda: session.end_stream(stream_id)
         )
+        self.cancel_ends = False
+        """A peer that cancels the stream ends it: the Go servers do so with all streams of a session that is over."""
         self.was_reset = False
         """The peer wants neither to read nor to write here any more."""
         self.on_reset: Callable[[], object] | None = None
@@ -48,6 +50,7 @@ class SpdySession:
         self._streams: dict[int, SpdyStream] = {}
         self._waiting_for_reply: dict[int, asyncio.Future[None]] = {}
         self._gone = False
+        self._over: Disconnected | None = None
 
     async def read(self) -> None:
         """Serve the connection until the peer leaves. Raises ProtocolError, after it was told to the peer."""
@@ -57,17 +60,21 @@ class SpdySession:
                     await self._handle(event)
                 await self._push()
         except ProtocolError:
-            await self.go_away(GoAwayStatus.PROTOCOL_ERROR)
+            self.go_away(GoAwayStatus.PROTOCOL_ERROR)
             raise
         except ConnectionError:
             return  # found while writing: the peer has left
         finally:
-            self._fail_all(Disconnected("the peer closed the connection"))
+            self._over = Disconnected("the peer closed the connection")
+            self._fail_all(self._over)
 
-    async def open(self, headers: Mapping[str, str]) -> SpdyStream:
+    async def open(self, headers: Mapping[str, str], *, cancel_ends: bool = False) -> SpdyStream:
         """A new stream that the peer has accepted. Raises ConnectionError when it does not."""
+        if self._over is not None:
+            raise self._over
         stream_id = self._connection.open_stream(headers)
         stream = self._streams[stream_id] = SpdyStream(self, stream_id, headers)
+        stream.cancel_ends = cancel_ends
         reply = self._waiting_for_reply[stream_id] = asyncio.get_running_loop().create_future()
         try:
             await self._push()
@@ -103,14 +110,10 @@ class SpdySession:
         stream.inbound.abandon()
         await self._push()
 
-    async def go_away(self, status: GoAwayStatus = GoAwayStatus.OK) -> None:
-        """Announce the end and see all bytes off. ConnectionError is of no interest any more."""
+    def go_away(self, status: GoAwayStatus = GoAwayStatus.OK) -> None:
+        """Announce the end of the session, without waiting for anyone to hear it."""
         self._connection.go_away(status)
-        try:
-            await self._push()
-            await self._transport.flush()
-        except ConnectionError:
-            return
+        self._transport.write(self._connection.data_to_send())
 
     async def _handle(self, event: events.Event) -> None:
         match event:
@@ -124,8 +127,8 @@ class SpdySession:
                     self._forget_if_closed(stream_id)
             case events.StreamAccepted(stream_id=stream_id):
                 self._note_reply(stream_id)
-            case events.StreamReset(stream_id=stream_id):
-                self._lose(stream_id)
+            case events.StreamReset(stream_id=stream_id, status=status):
+                self._lose(stream_id, cancelled=status == ResetStatus.CANCEL)
             case events.GoneAway():
                 # The Go clients say this when they are done with everything, not only with opening streams.
                 self._gone = True
@@ -149,9 +152,11 @@ class SpdySession:
             del self._streams[stream.id]
         await self._push()
 
-    def _lose(self, stream_id: int) -> None:
+    def _lose(self, stream_id: int, *, cancelled: bool) -> None:
         error = ConnectionResetError(f"the peer reset stream {stream_id}")
         if (stream := self._streams.pop(stream_id, None)) is not None:
+            if cancelled and stream.cancel_ends:
+                stream.sink.feed_eof()
             stream.sink.fail(error)
             stream.was_reset = True
             if stream.on_reset is not None:

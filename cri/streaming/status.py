@@ -65,5 +65,5 @@ def decode(data: bytes) -> Outcome:
             causes = status["details"]["causes"]
             return Outcome(exit_code=next(int(cause["message"]) for cause in causes if cause["reason"] == "ExitCode"))
         return Outcome(failure=str(status.get("message") or status.get("reason") or "the server gave no reason"))
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
         raise Internal(f"the server ended the command with something that is no status: {data[:200]!r}") from error

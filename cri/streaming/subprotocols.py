@@ -75,6 +75,9 @@ WEBSOCKET_COMMAND = {
         _UNNAMED,
     )
 }
+MAX_FORWARDED_PORTS = 127
+"""A channel's number is one byte, and each port has two channels."""
+
 WEBSOCKET_PORT_FORWARD = {protocol.name: protocol for protocol in (_V4, _V4_BASE64, _UNNAMED)}
 
 

@@ -56,6 +56,12 @@ class TokenStore(Generic[_Request]):
         self._outstanding[token] = (self._clock() + self._lifetime, request)
         return token
 
+    def peek(self, token: str) -> _Request | None:
+        """The request behind ``token``, which stays good; None when it is unknown, used or expired."""
+        self._forget_expired()
+        entry = self._outstanding.get(token)
+        return None if entry is None else entry[1]
+
     def redeem(self, token: str) -> _Request | None:
         """The request behind ``token``, once; None when it is unknown, used or expired."""
         self._forget_expired()

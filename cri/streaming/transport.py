@@ -95,7 +95,7 @@ class IdleWatch:
     """Knows when something was last said. ``limit`` in seconds."""
 
     def __init__(self, limit: float) -> None:
-        self._limit = limit
+        self.limit = limit
         self._clock = asyncio.get_running_loop().time
         self._last = self._clock()
 
@@ -104,9 +104,9 @@ class IdleWatch:
 
     async def expire(self) -> None:
         """Returns never; raises IdleTimeout once ``limit`` seconds passed since the last touch."""
-        while (left := self._last + self._limit - self._clock()) > 0:  # noqa: ASYNC110 - it waits for time itself
+        while (left := self._last + self.limit - self._clock()) > 0:  # noqa: ASYNC110 - it waits for time itself
             await asyncio.sleep(left)
-        raise IdleTimeout(f"the session was idle for {self._limit:g} s and was closed")
+        raise IdleTimeout(f"the session was idle for {self.limit:g} s and was closed")
 
 
 async def wait_for_space(sink: Sink, ping: Callable[[], Awaitable[None]]) -> None:

@@ -13,6 +13,7 @@ from cri.streaming.channels import MessagePiece
 from cri.streaming.transport import Transport
 
 _NOT_FOR_THE_WIRE = (CloseReason.NO_STATUS_RCVD, CloseReason.ABNORMAL_CLOSURE)
+_GOOD_ENDS = (CloseReason.NORMAL_CLOSURE, CloseReason.NO_STATUS_RCVD)
 _MAX_REASON = 100
 
 
@@ -24,6 +25,8 @@ class WebSocket:
         self._transport = transport
         self._events: deque[Event] = deque(connection.events())
         self._closed = False
+        self.ended_well = False
+        """The peer said goodbye, and that nothing had gone wrong."""
 
     async def receive(self) -> MessagePiece | None:
         """The next piece of a message; None once the peer closed the connection, cleanly or not."""
@@ -49,7 +52,7 @@ class WebSocket:
             self._connection.receive_data(data)
             self._events.extend(self._connection.events())
         except RemoteProtocolError as error:
-            self._say_goodbye(CloseReason.PROTOCOL_ERROR, str(error))
+            self.close(CloseReason.PROTOCOL_ERROR, str(error))
             self._closed = True
         except LocalProtocolError:
             self._closed = True  # wsproto's word for bytes that follow a close
@@ -64,7 +67,8 @@ class WebSocket:
                 self._write(event.response())
             case CloseConnection(code=code):
                 # A malformed frame comes as one of these, too, with the code to tell the peer.
-                self._say_goodbye(code, "")
+                self.ended_well = code in _GOOD_ENDS
+                self.close(code)
                 self._closed = True
         return None
 
@@ -86,12 +90,12 @@ class WebSocket:
         self._write(Ping())
         await self._transport.drain()
 
-    async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Say goodbye and see it off; ``receive`` then goes on until the peer has answered."""
-        self._say_goodbye(code, reason)
+    async def flush(self) -> None:
+        """Wait until everything written has left this process."""
         await self._transport.flush()
 
-    def _say_goodbye(self, code: int, reason: str) -> None:
+    def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye; ``receive`` then goes on until the peer has answered."""
         # 1005 and 1006 stand for "no code was sent" and are not to be sent themselves.
         sendable = CloseReason.NORMAL_CLOSURE if code in _NOT_FOR_THE_WIRE else code
         self._write(CloseConnection(code=sendable, reason=reason[:_MAX_REASON]))
