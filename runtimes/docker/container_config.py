@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from cri.errors import Unimplemented
+from cri.errors import InvalidArgument
 from cri.v1 import api_pb2 as v1
-from runtimes.docker import image_status, sandbox_config
+from runtimes.docker import (
+    capabilities,
+    mounts,
+    namespaces,
+    resources,
+    sandbox_config,
+    security,
+)
 from runtimes.docker.features import EngineFacts
-from runtimes.shared import labels
-
-_PROPAGATION = {
-    v1.PROPAGATION_PRIVATE: "rprivate",
-    v1.PROPAGATION_HOST_TO_CONTAINER: "rslave",
-    v1.PROPAGATION_BIDIRECTIONAL: "rshared",
-}
+from runtimes.shared import image_status, labels, profiles, sandbox_rules
 
 
 def container(
@@ -22,27 +23,35 @@ def container(
     sandbox: v1.RunPodSandboxRequest,
     facts: EngineFacts,
     *,
+    user: v1.LinuxContainerUser,
     created_ns: int,
     default_cgroup_parent: str = "",
+    seccomp_json: str = "",
 ) -> dict[str, Any]:
-    """The body of /containers/create."""
+    """The body of /containers/create. Raises InvalidArgument, FailedPrecondition or Unimplemented for what this
+    engine cannot honour."""
     config = request.config
     parent = sandbox.config.linux.cgroup_parent or default_cgroup_parent
     body: dict[str, Any] = {
         "Image": image_status.engine_name(config.image.image, field="config.image.image"),
-        "Env": [f"{pair.key}={pair.value.decode('utf-8', 'surrogateescape')}" for pair in config.envs],
+        "User": f"{user.uid}:{user.gid}",
+        "Env": _environment(config),
         "WorkingDir": config.working_dir,
         "Labels": labels.container_labels(request, created_ns),
         "OpenStdin": config.stdin,
         "StdinOnce": config.stdin_once,
         "Tty": config.tty,
+        # CRI's health checks are the client's; the image's own would only run beside them.
+        "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "NetworkMode": f"container:{request.pod_sandbox_id}",
-            "IpcMode": f"container:{request.pod_sandbox_id}",
-            "CgroupParent": sandbox_config.cgroup_parent(parent, facts),
+            "CgroupParent": sandbox_rules.cgroup_parent(parent, facts.cgroup_driver),
             "Runtime": sandbox_config.handler(sandbox.runtime_handler, facts),
-            "Mounts": [_mount(mount, facts) for mount in config.mounts],
-            **_resources(config.linux.resources),
+            "GroupAdd": [str(group) for group in user.supplemental_groups if group != user.gid],
+            **namespaces.options(request, sandbox.config, facts),
+            **mounts.options(config.mounts, facts),
+            **mounts.devices(config, facts),
+            **resources.options(config.linux.resources, facts),
+            **_security(config.linux.security_context, sandbox.config, facts, seccomp_json),
         },
     }
     if config.command:
@@ -54,34 +63,32 @@ def container(
     return body
 
 
-def _mount(mount: v1.Mount, facts: EngineFacts) -> dict[str, Any]:
-    if mount.image.image:
-        raise Unimplemented(f"config.mounts: {mount.container_path!r} is an image, which this engine cannot mount")
-    if mount.recursive_read_only:
-        if not facts.features.recursive_read_only:
-            raise Unimplemented(
-                f"config.mounts: {mount.container_path!r} is to be read-only with all below it, which needs Docker 25 "
-                f"and Linux 5.12; this is Docker {facts.engine_version} on Linux {facts.kernel}"
+def _environment(config: v1.ContainerConfig) -> list[str]:
+    try:
+        return [f"{pair.key}={pair.value.decode()}" for pair in config.envs]
+    except UnicodeDecodeError as error:
+        raise InvalidArgument("config.envs: a value is not UTF-8, which Docker's API cannot carry") from error
+
+
+def _security(
+    context: v1.LinuxContainerSecurityContext, sandbox: v1.PodSandboxConfig, facts: EngineFacts, seccomp_json: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"ReadonlyRootfs": context.readonly_rootfs}
+    options = ["no-new-privileges"] if context.no_new_privs else []
+    if context.privileged:
+        if not sandbox.linux.security_context.privileged:
+            raise InvalidArgument(
+                "config.linux.security_context.privileged is not possible in a sandbox that is not privileged itself"
             )
-        options = {"ReadOnlyForceRecursive": True}
-    else:
-        # From API 1.44 on a read-only mount is recursive where it can be; CRI asks for that by name only.
-        options = {"ReadOnlyNonRecursive": True} if mount.readonly and facts.features.recursive_read_only else {}
-    return {
-        "Type": "bind",
-        "Source": mount.host_path,
-        "Target": mount.container_path,
-        "ReadOnly": mount.readonly,
-        "BindOptions": {"Propagation": _PROPAGATION[mount.propagation], **options},
-    }
-
-
-def _resources(limits: v1.LinuxContainerResources) -> dict[str, Any]:
-    return {
-        "CpuPeriod": limits.cpu_period,
-        "CpuQuota": limits.cpu_quota,
-        "CpuShares": limits.cpu_shares,
-        "CpusetCpus": limits.cpuset_cpus,
-        "CpusetMems": limits.cpuset_mems,
-        "Memory": limits.memory_limit_in_bytes,
-    }
+        # CRI: privileged overrules profiles, capabilities and paths. Docker would let an explicit profile win.
+        return found | {"Privileged": True, "SecurityOpt": [*options, "seccomp=unconfined"]}
+    options += security.selinux_options(context.selinux_options)
+    options += security.apparmor_option(profiles.apparmor(context), facts.features)
+    options += security.seccomp_option(profiles.seccomp(context), seccomp_json)
+    found |= capabilities.options(context.capabilities, facts)
+    # Nothing said is the engine's own list: an empty one would uncover what only privileged containers may see.
+    if context.masked_paths:
+        found["MaskedPaths"] = list(context.masked_paths)
+    if context.readonly_paths:
+        found["ReadonlyPaths"] = list(context.readonly_paths)
+    return found | {"SecurityOpt": options}

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import calendar
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cri.v1 import api_pb2 as v1
-from runtimes.docker.records import labels_of
+from runtimes.docker import resources
 from runtimes.shared import labels
+from runtimes.shared.log_place import log_path
+from runtimes.shared.records import labels_of
 
-_STATES = {
+KILLED = 137
+"""Exit code of a process that SIGKILL ended."""
+
+UNKNOWN = 255
+"""Exit code of a process whose end nobody saw."""
+
+START_FAILED = 128
+"""Exit code of a failed start that the engine has none for."""
+
+STATES = {
     "created": v1.CONTAINER_CREATED,
     "running": v1.CONTAINER_RUNNING,
     "paused": v1.CONTAINER_RUNNING,
@@ -23,10 +34,17 @@ _STATES = {
 
 
 def state(found: Mapping[str, Any]) -> v1.ContainerState:
-    """The state of a container as listed or inspected."""
+    """The state of a container as listed or inspected. Only a look inside (``failed_to_start``) tells that one which
+    the engine calls created will never run."""
     known = found["State"]
-    word = known["Status"] if isinstance(known, dict) else known
-    return _STATES.get(word, v1.CONTAINER_UNKNOWN)
+    if isinstance(known, dict):
+        return v1.CONTAINER_EXITED if failed_to_start(known) else STATES.get(known["Status"], v1.CONTAINER_UNKNOWN)
+    return STATES.get(known, v1.CONTAINER_UNKNOWN)
+
+
+def failed_to_start(known: Mapping[str, Any]) -> bool:
+    """Whether the ``State`` of an inspected container says that its start failed. CRI: it counts as ended."""
+    return known["Status"] == "created" and bool(known["Error"])
 
 
 def item(found: Mapping[str, Any], record: v1.CreateContainerRequest) -> v1.Container:
@@ -45,8 +63,11 @@ def item(found: Mapping[str, Any], record: v1.CreateContainerRequest) -> v1.Cont
     )
 
 
-def status(found: Mapping[str, Any], record: v1.CreateContainerRequest) -> v1.ContainerStatus:
-    """ContainerStatus of an inspected container."""
+def status(
+    found: Mapping[str, Any], record: v1.CreateContainerRequest, end_was_seen: Callable[[int], bool]
+) -> v1.ContainerStatus:
+    """ContainerStatus of an inspected container. ``end_was_seen`` says of a time (nanoseconds) whether the engine was
+    there to see a process end then."""
     config = record.config
     known = found["State"]
     answer = v1.ContainerStatus(
@@ -60,25 +81,49 @@ def status(found: Mapping[str, Any], record: v1.CreateContainerRequest) -> v1.Co
         labels=config.labels,
         annotations=config.annotations,
         mounts=config.mounts,
-        stop_signal=config.stop_signal,
+        stop_signal=_stop_signal(found, config),
+        log_path=log_path(record),
+        resources=resources.status(found.get("HostConfig") or {}),
+        user=user(found),
     )
-    if config.log_path:
-        answer.log_path = f"{record.sandbox_config.log_directory}/{config.log_path}"
     if answer.state != v1.CONTAINER_CREATED:
         answer.started_at = nanoseconds(known["StartedAt"])
     if answer.state == v1.CONTAINER_EXITED:
-        answer.finished_at = nanoseconds(known["FinishedAt"])
-        answer.exit_code = known["ExitCode"]
-        answer.reason = reason(known)
+        # The engine notes no end for a failed start, and one a little before the start for a very short run.
+        answer.finished_at = max(nanoseconds(known["FinishedAt"]), answer.started_at, answer.created_at)
+        answer.exit_code = known["ExitCode"] or (START_FAILED if failed_to_start(known) else 0)
+        answer.reason = reason(known, seen=end_was_seen(answer.finished_at))
         answer.message = known.get("Error") or ""
     return answer
 
 
-def reason(known: Mapping[str, Any]) -> str:
-    """CRI's word for how a container ended."""
-    if known.get("OOMKilled"):
+def user(found: Mapping[str, Any]) -> v1.ContainerUser | None:
+    """Whom its first process began as. Ours are made with numbers; anything else is not guessed at."""
+    uid, _, gid = str(found["Config"].get("User") or "").partition(":")
+    if not uid.isdecimal() or not gid.isdecimal():
+        return None
+    added = (found.get("HostConfig") or {}).get("GroupAdd") or ()
+    groups = [int(gid), *(int(group) for group in added)]
+    return v1.ContainerUser(linux=v1.LinuxContainerUser(uid=int(uid), gid=int(gid), supplemental_groups=groups))
+
+
+def reason(known: Mapping[str, Any], *, seen: bool) -> str:
+    """CRI's word for how a container ended. ``seen``: the engine was there when it did; for a process that it found
+    gone when it came up, it makes up the code 255."""
+    code = known["ExitCode"]
+    if failed_to_start(known):
+        return "StartError"
+    if known.get("OOMKilled") and code == KILLED:
         return "OOMKilled"
-    return "Error" if known["ExitCode"] else "Completed"
+    if code == UNKNOWN and not seen:
+        return "Unknown"
+    return "Error" if code else "Completed"
+
+
+def _stop_signal(found: Mapping[str, Any], config: v1.ContainerConfig) -> v1.Signal | str:
+    """The signal that stopping sends: the config's, else the image's where CRI has a word for it."""
+    name = "SIGNAL_" + str(found["Config"].get("StopSignal") or "").upper()
+    return name if name in tuple(v1.Signal.keys()) else config.stop_signal
 
 
 def nanoseconds(text: str) -> int:

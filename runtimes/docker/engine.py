@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import ParamSpec, TypeVar
-
-import docker.errors
-import requests
 
 from cri.errors import CRIError, Unavailable
 from runtimes.docker import endpoint, features
 from runtimes.docker.config import DockerConfig
-from runtimes.docker.engine_errors import for_timeout, translate
-from runtimes.docker.engine_process import look
-from runtimes.docker.engine_stream import EngineStream, StreamRequest, open_stream
+from runtimes.docker.engine_errors import for_status, translate
 from runtimes.docker.features import EngineFacts
 from runtimes.docker.transport import DeadlineClient
+from runtimes.shared.engine_calls import EngineCalls
+from runtimes.shared.engine_peer import EnginePeer
+from runtimes.shared.engine_process import look
+from runtimes.shared.engine_stream import EngineStream, StreamRequest, open_stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,17 +35,27 @@ class Engine:
         self.config = config
         self._endpoint = endpoint.find(config)
         self.address = self._endpoint.address
-        self._tls = self._endpoint.tls_context()
+        self._peer = EnginePeer(
+            product="Docker Engine",
+            hint="is dockerd running?",
+            address=self.address,
+            host_and_port=None if self._endpoint.is_local else self._endpoint.host_and_port,
+            tls=self._endpoint.tls_context(),
+            for_status=for_status,
+        )
         self.client = DeadlineClient(config, self._endpoint, "{}.{}".format(*features.OLDEST_API))
-        self._threads = ThreadPoolExecutor(config.max_threads, thread_name_prefix="docker-call")
+        self._calls = EngineCalls(self._peer, config.max_threads, self._translate, name="docker-call")
         self._facts: EngineFacts | None = None
         self._asking = asyncio.Lock()
-        self._closed = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its processes and files are this host's, as far as they can be seen from here."""
+        return self._endpoint.is_local
 
     async def aclose(self) -> None:
         """Close idle connections and let the threads end. Calls under way end on their own, unheard."""
-        self._closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
         self.client.close()
 
     async def facts(self) -> EngineFacts:
@@ -63,7 +70,7 @@ class Engine:
                     before, self.client = self.client, DeadlineClient(self.config, self._endpoint, spoken)
                     before.close()
                 info = await self._in_thread(self.config.call_timeout, self.client.info)
-                process = await asyncio.to_thread(look, self._endpoint, rootless=features.is_rootless(info))
+                process = await asyncio.to_thread(look, self._peer.local_socket, rootless=features.is_rootless(info))
                 self._facts = features.facts_from(version, info, process)
             return self._facts
 
@@ -95,63 +102,21 @@ class Engine:
         versioned = f"/v{self.client.api_version}{path}"
         request = StreamRequest(method, versioned, params or {}, body, headers or {}, upgrade)
         seconds = self.config.call_timeout if patience is None else patience
-        return open_stream(self._endpoint, self._tls, request, seconds)
+        return open_stream(self._peer, request, seconds)
 
     async def _in_thread(self, seconds: float, method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._closed:
-            raise Unavailable("this runtime was closed")
-        deadline = time.monotonic() + seconds
+        client = getattr(method, "__self__", None)
 
-        def run() -> R:
-            try:
-                return _run_once(method, deadline, *args, **kwargs)
-            except requests.exceptions.ConnectionError as error:
-                if not _is_stale(error):
-                    raise
-                return _run_once(method, deadline, *args, **kwargs)
+        def run(left: float) -> R:
+            if isinstance(client, DeadlineClient):
+                client.timeout = left
+            return method(*args, **kwargs)
 
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, run)
-        except TimeoutError as error:
-            raise for_timeout(self.address, seconds) from error
-        except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
-            translated = translate(error, self.address, seconds)
-            self._notice(translated)
-            raise translated from error
+        return await self._calls.run(seconds, run)
 
-    def _notice(self, error: CRIError) -> None:
-        """After an absence the engine may come back as another version with other abilities."""
-        if isinstance(error, Unavailable):
+    def _translate(self, error: Exception, seconds: float) -> CRIError:
+        translated = translate(error, self._peer, seconds)
+        if isinstance(translated, Unavailable):
+            # After an absence the engine may come back as another version with other abilities.
             self._facts = None
-
-
-def _run_once(method: Callable[P, R], deadline: float, *args: P.args, **kwargs: P.kwargs) -> R:
-    client = getattr(method, "__self__", None)
-    if isinstance(client, DeadlineClient):
-        client.timeout = max(0.001, deadline - time.monotonic())
-    return method(*args, **kwargs)
-
-
-def _is_stale(error: requests.exceptions.ConnectionError) -> bool:
-    """Whether a pooled connection turned out dead: the engine closed it before it read a request that is safe to
-    send again. A refused connection is not stale, it is an engine that is away."""
-    request = error.request
-    closed = any(
-        isinstance(inner, ConnectionResetError | BrokenPipeError | ConnectionAbortedError)
-        for arg in error.args
-        for inner in (arg, *getattr(arg, "args", ()))
-    )
-    return closed and request is not None and request.method in ("GET", "HEAD")
-
-
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Cut a stream of JSON lines (events, pull progress) into lines, without their ends."""
-    rest = b""
-    async for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            if line.strip():
-                yield line.strip()
-    if rest.strip():
-        yield rest.strip()
+        return translated

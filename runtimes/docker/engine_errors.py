@@ -27,6 +27,7 @@ from cri.errors import (
     Unavailable,
     Unimplemented,
 )
+from runtimes.shared.engine_peer import EnginePeer
 
 _BY_STATUS: dict[int, type[CRIError]] = {
     304: FailedPrecondition,
@@ -48,7 +49,10 @@ _BY_STATUS: dict[int, type[CRIError]] = {
     504: DeadlineExceeded,
 }
 
+_CONTAINERD_GONE = re.compile(r"transport is closing|ttrpc: closed|: unavailable$")
+
 _BEHIND_500: tuple[tuple[re.Pattern[str], type[CRIError]], ...] = (
+    (_CONTAINERD_GONE, Unavailable),
     (re.compile(r"port is already allocated|address already in use"), AlreadyExists),
     (re.compile(r"no space left on device|no available IPv4 addresses|could not find an available"), ResourceExhausted),
     (re.compile(r"connection refused|no such host|i/o timeout|TLS handshake timeout|EOF$"), Unavailable),
@@ -59,6 +63,13 @@ _BEHIND_500: tuple[tuple[re.Pattern[str], type[CRIError]], ...] = (
 )
 
 _DENIED = re.compile(r"authorization denied by plugin")
+
+_NOT_A_PROGRAM = re.compile(
+    r'exec(?:: "[^"]*"| /\S+): .*(?:not found|no such file|permission denied|not a directory|format error)'
+    r"|executable file \S+ not found"
+)
+"""What runc, or crun, says of a command that cannot be run, rather than of a start that went wrong; the status and the
+exit code are the same for both."""
 
 
 def for_status(status: int, message: str, what: str = "") -> CRIError:
@@ -72,45 +83,43 @@ def for_status(status: int, message: str, what: str = "") -> CRIError:
     return cls(f"{what}: {text}" if what else text, details={"engine_status": str(status)})
 
 
+def for_failed_command(words: str) -> CRIError:
+    """The error for a command that the engine could not start in a container that runs, of which it says ``words`` in
+    place of the output. Its containerd may have gone first, on its way down."""
+    cls: type[CRIError] = InvalidArgument if _NOT_A_PROGRAM.search(words) else FailedPrecondition
+    if _CONTAINERD_GONE.search(words):
+        cls = Unavailable
+    return cls(f"the command cannot be started: {words}")
+
+
+_SANDBOX_LOST = re.compile(r"non-shareable IPC|/proc/\d+/ns/(?:ipc|net)\b")
+"""These two namespaces are always the pause container's; that of processes may be a neighbour's, which may just end."""
+
+
+def sandbox_is_lost(error: CRIError) -> bool:
+    """Whether a container could not start because what the pause container gives away is no longer there, though the
+    engine takes it for running: so it will be with every start."""
+    return _SANDBOX_LOST.search(error.message) is not None
+
+
 def is_conflict(error: CRIError) -> bool:
     """Whether the engine answered 409: the name is taken, or a removal is under way already."""
     return error.details.get("engine_status") == "409"
 
 
-def for_unreachable(address: str, error: BaseException) -> Unavailable:
-    """The error for an engine that nobody answers for at ``address``."""
-    return Unavailable(f"Docker Engine at {address} does not answer: {_root(error)}; is dockerd running?")
-
-
-def for_timeout(address: str, seconds: float) -> DeadlineExceeded:
-    """The error for an engine that took the call and gave no answer in time."""
-    return DeadlineExceeded(f"Docker Engine at {address} gave no answer within {seconds:g} s")
-
-
-def translate(error: Exception, address: str, seconds: float) -> CRIError:
+def translate(error: Exception, peer: EnginePeer, seconds: float) -> CRIError:
     """The contract's error for what the SDK or its HTTP library raised. Use it as ``raise translate(e, …) from e``."""
     if isinstance(error, APIError):
         return for_status(error.status_code or 500, str(error.explanation or error))
     if isinstance(error, requests.exceptions.ReadTimeout):
-        return for_timeout(address, seconds)
+        return peer.timed_out(seconds)
     if isinstance(error, requests.exceptions.ConnectionError):
         # requests hides a timeout while reading the body behind a plain ConnectionError.
         if any(isinstance(arg, urllib3.exceptions.ReadTimeoutError) for arg in error.args):
-            return for_timeout(address, seconds)
-        return for_unreachable(address, error)
+            return peer.timed_out(seconds)
+        return peer.unreachable(error)
     if isinstance(error, requests.exceptions.RequestException | OSError):
-        return for_unreachable(address, error)
+        return peer.unreachable(error)
     if isinstance(error, DockerException):
         return Internal(f"the docker SDK refused the call: {error}")
     raise error
-
-
-def _root(error: BaseException) -> str:
-    """What the kernel said, from under the layers of HTTP libraries."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        seen = inner or seen.__cause__ or seen.__context__
-    return str(error)

@@ -8,13 +8,14 @@ from typing import Any
 
 from cri.errors import FailedPrecondition
 from cri.platforms import Platform, parse
-from runtimes.docker.engine_process import EngineProcess
+from runtimes.shared.engine_process import EngineProcess
 
 OLDEST_API = (1, 41)
 """Docker 20.10. Older engines are refused when opened."""
 
-NEWEST_API = (1, 51)
-"""The newest API whose answers this backend was written for; a newer engine is spoken to in this one."""
+NEWEST_API = (1, 55)
+"""The newest API whose answers this backend was written for; a newer engine is spoken to in this one, or the oldest
+that it still understands."""
 
 
 def api_tuple(text: str) -> tuple[int, int]:
@@ -31,7 +32,8 @@ def negotiate(version: Mapping[str, Any]) -> str:
             f"Docker Engine {version.get('Version', '?')} speaks API {version['ApiVersion']}; "
             f"minicri needs {OLDEST_API[0]}.{OLDEST_API[1]} (Docker 20.10) or newer"
         )
-    return "{}.{}".format(*min(offered, NEWEST_API))
+    oldest_spoken = api_tuple(str(version.get("MinAPIVersion") or "1.0"))
+    return "{}.{}".format(*max(min(offered, NEWEST_API), oldest_spoken))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ class Features:
     endpoint_mac: bool  # since 1.44 a MAC belongs to the endpoint; before, to the container's config
     recursive_read_only: bool  # since 1.44 (engine 25) on a kernel from 5.12; before, submounts stay writable
     image_mounts: bool  # since 1.48 (engine 28); before, there is no mount of type image
+    image_manifests: bool  # since 1.48 an engine tells of which platforms an image is there; before, there was just one
     image_platforms: bool  # since 1.49 one image name may hold several platforms; before, just one
+    cdi_devices: bool  # since 1.44 (engine 25); before, a device is named by its path only
+    checkpoints: bool  # the daemon runs with `experimental`; before it is asked, nobody knows whether CRIU is there
     user_namespace_remap: bool  # the daemon runs with userns-remap, so that `host` opts out of it
     seccomp: bool
     apparmor: bool
+    selinux: bool
     cgroup_v2: bool
     rootless: bool
 
@@ -87,10 +93,14 @@ def facts_from(version: Mapping[str, Any], info: Mapping[str, Any], process: Eng
             endpoint_mac=api >= (1, 44),
             recursive_read_only=api >= (1, 44) and _kernel_tuple(kernel) >= (5, 12),
             image_mounts=api >= (1, 48),
+            image_manifests=api >= (1, 48),
             image_platforms=api >= (1, 49),
+            cdi_devices=api >= (1, 44),
+            checkpoints=bool(info.get("ExperimentalBuild")),
             user_namespace_remap="userns" in options,
             seccomp="seccomp" in options,
             apparmor="apparmor" in options,
+            selinux="selinux" in options,
             cgroup_v2=str(info.get("CgroupVersion")) == "2",
             rootless="rootless" in options,
         ),

@@ -6,19 +6,23 @@ import asyncio
 import os
 import time
 from typing import Any
+from weakref import WeakValueDictionary
 
-from cri import validation
-from cri.errors import CRIError, FailedPrecondition, NotFound
+from cri import platforms, validation
+from cri.errors import CRIError, FailedPrecondition, Internal, NotFound
+from cri.platforms import Platform
 from cri.v1 import api_pb2 as v1
-from runtimes.docker import image_status
+from runtimes.docker import image_look
 from runtimes.docker.engine import Engine
 from runtimes.docker.features import api_tuple
-from runtimes.docker.image_status import ImageFacts
+from runtimes.shared import image_status
+from runtimes.shared.image_status import ImageFacts
 
 DISK_USAGE_TIMEOUT = 3.0
 """Seconds that the engine may take to add up the size of its layers before the file system is asked instead."""
 
 _TYPED_DISK_USAGE = (1, 42)
+_SUMMED_DISK_USAGE = (1, 52)
 
 
 class Images:
@@ -27,6 +31,7 @@ class Images:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._facts: dict[str, ImageFacts] = {}
+        self._removing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def list(self, wanted: v1.ImageFilter) -> list[v1.Image]:
         """All images, or the one that the filter names; sorted by name."""
@@ -40,16 +45,18 @@ class Images:
         return sorted(images, key=lambda image: (list(image.repo_tags), image.id))
 
     async def status(self, spec: v1.ImageSpec) -> tuple[v1.Image, dict[str, Any]] | None:
-        """The image and what the engine says of it; None where it is missing."""
-        found = await self.find(spec.image)
+        """The image and what the engine says of it; None where it is missing, for the platform that is asked for."""
+        found = await self.find(spec.image, platforms.wanted(spec.annotations))
         return (image_status.image(found, image_status.facts(found)), found) if found else None
 
-    async def find(self, text: str) -> dict[str, Any] | None:
-        """The inspected image that ``text`` (reference, digest or id) names."""
+    async def find(self, text: str, wanted: Platform | None = None) -> dict[str, Any] | None:
+        """The inspected image that ``text`` (reference, digest or id) names, for a platform where one is wanted."""
         name = image_status.engine_name(validation.require("image.image", text))
         try:
-            found: dict[str, Any] = await self._engine.call(self._engine.client.inspect_image, name)
+            found = await image_look.look(self._engine, name, wanted)
         except NotFound:
+            return None
+        if found is None or (wanted and not wanted.runs(image_status.facts(found).platform)):
             return None
         return found
 
@@ -61,6 +68,13 @@ class Images:
         found = await self.find(spec.image)
         if found is None:
             return
+        # The engine answers one call that the image is gone while it is at removing it for another.
+        async with self._removing.setdefault(found["Id"], asyncio.Lock()):
+            found = await self.find(found["Id"])
+            if found is not None:
+                await self._remove(found)
+
+    async def _remove(self, found: dict[str, Any]) -> None:
         try:
             await self._delete(found["Id"], force=True)
         except FailedPrecondition:
@@ -95,9 +109,8 @@ class Images:
     async def _facts_of(self, image_id: str) -> ImageFacts | None:
         """Facts of a listed image, inspected once; None for one that vanished meanwhile."""
         if image_id not in self._facts:
-            try:
-                inspected = await self._engine.call(self._engine.client.inspect_image, image_id)
-            except NotFound:
+            inspected = await self.find(image_id)
+            if inspected is None:
                 return None
             self._facts[image_id] = image_status.facts(inspected)
         return self._facts[image_id]
@@ -107,24 +120,24 @@ class Images:
             await self._engine.call(self._engine.client.remove_image, name, force=force)
         except NotFound:
             return
+        except Internal:
+            # "unrecognized image ID": somebody else removed it while the engine was at it.
+            if await self.find(name) is not None:
+                raise
 
     async def _disk_usage(self, api: tuple[int, int]) -> tuple[int | None, int | None]:
         """Bytes of all layers, and of what containers wrote; None where the engine would not say quickly."""
-        client = self._engine.client
-
-        def ask() -> dict[str, Any]:
-            # The SDK's df() cannot name a type, and without one the engine also walks through every volume.
-            params = {"type": ["image", "container"]} if api >= _TYPED_DISK_USAGE else {}
-            url = f"{client.base_url}/v{client.api_version}/system/df"
-            response = client.get(url, params=params, timeout=DISK_USAGE_TIMEOUT)
-            response.raise_for_status()
-            answer: dict[str, Any] = response.json()
-            return answer
-
+        # The SDK's df() cannot name a type, and without one the engine also walks through every volume.
+        params = {"type": ["image", "container"]} if api >= _TYPED_DISK_USAGE else {}
+        ask = self._engine.client.ask
         try:
-            answer = await self._engine.call_within(DISK_USAGE_TIMEOUT, ask)
+            found = await self._engine.call_within(DISK_USAGE_TIMEOUT, ask, "GET", "/system/df", params=params)
         except CRIError:
             return None, None
+        answer = found.json()
+        if api >= _SUMMED_DISK_USAGE:
+            images, containers = (answer.get(each) or {} for each in ("ImageUsage", "ContainerUsage"))
+            return int(images.get("TotalSize") or 0), int(containers.get("TotalSize") or 0)
         containers = sum(int(each.get("SizeRw") or 0) for each in answer.get("Containers") or ())
         return int(answer.get("LayersSize") or 0), containers
 

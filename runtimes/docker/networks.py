@@ -1,25 +1,19 @@
-"""Named networks: made when a sandbox asks for one that is not there, removed with the last sandbox of ours on it."""
+"""Named networks in Docker."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
-from weakref import WeakValueDictionary
 
 from cri.annotations import NETWORK_SUBNETS
-from cri.errors import CRIError, FailedPrecondition, InvalidArgument, NotFound
+from cri.errors import FailedPrecondition, NotFound
 from cri.networks import NetworkRequest
 from runtimes.docker.engine import Engine
 from runtimes.docker.engine_errors import is_conflict
 from runtimes.shared import labels
-
-SWEEP_AGE = timedelta(minutes=10)
-"""A network without a sandbox that is younger may have one in the making, in another process."""
-
-_log = logging.getLogger(__name__)
+from runtimes.shared.named_networks import NamedNetworks, NetworkFacts
 
 
 def network_options(request: NetworkRequest) -> dict[str, Any]:
@@ -36,60 +30,24 @@ def network_options(request: NetworkRequest) -> dict[str, Any]:
     return options
 
 
-class Networks:
-    """Networks of the engine by name.
-
-    The engine refuses to remove a network with endpoints on it, but not a second one of the same name: old engines
-    look for duplicates without a lock. So calls for one name take turns here, and after making one we look again.
+class Networks(NamedNetworks):
+    """The engine refuses to remove a network with endpoints on it, but not a second one of the same name: old engines
+    look for duplicates without a lock. So after making one we look again.
     """
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__()
         self._engine = engine
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def require(self, request: NetworkRequest) -> bool:
-        """See to it that the network is there; True when it was made now.
+    async def _inspect(self, name: str) -> NetworkFacts:
+        return _facts(await self._engine.call(self._engine.client.inspect_network, name))
 
-        One that is there is used as it is, whoever made it. Raises InvalidArgument when it has not the subnets asked
-        for, or when the engine cannot make it so.
-        """
-        async with self._turn(request.network):
-            while True:
-                try:
-                    found = await self._engine.call(self._engine.client.inspect_network, request.network)
-                except NotFound:
-                    if await self._create(request):
-                        return True
-                else:
-                    _check_subnets(request, found)
-                    return False
+    async def _remove(self, found: NetworkFacts) -> None:
+        await self._engine.call(self._engine.client.remove_network, found.id)
 
-    async def release(self, name: str) -> None:
-        """Remove the network if it is ours and nothing is on it. Never fails for one that is in use or gone."""
-        async with self._turn(name):
-            try:
-                found = await self._engine.call(self._engine.client.inspect_network, name)
-                if (found.get("Labels") or {}).get(labels.KIND) != labels.NETWORK or found.get("Containers"):
-                    return
-                await self._engine.call(self._engine.client.remove_network, found["Id"])
-            except NotFound:
-                return
-            except FailedPrecondition:
-                # Docker's words for "has active endpoints": somebody joined since we looked. It is theirs to remove.
-                return
-            except CRIError as error:
-                _log.warning("network %s was left behind: %s", name, error.message)
-
-    async def sweep(self) -> None:
-        """Remove networks that a crash left between making them and making their first sandbox."""
+    async def _ours(self) -> list[NetworkFacts]:
         of_ours = {"label": [f"{labels.KIND}={labels.NETWORK}"]}
-        for row in await self._engine.call(self._engine.client.networks, filters=of_ours):
-            made = datetime.fromisoformat(re.sub(r"\.\d+", "", row["Created"]))
-            if datetime.now(UTC) - made > SWEEP_AGE:
-                await self.release(row["Name"])
-
-    def _turn(self, name: str) -> asyncio.Lock:
-        return self._turns.setdefault(name, asyncio.Lock())
+        return [_facts(row) for row in await self._engine.call(self._engine.client.networks, filters=of_ours)]
 
     async def _create(self, request: NetworkRequest) -> bool:
         """False when somebody else was quicker."""
@@ -114,11 +72,13 @@ class Networks:
         return True
 
 
-def _check_subnets(request: NetworkRequest, found: dict[str, Any]) -> None:
-    there = {config.get("Subnet") for config in (found.get("IPAM") or {}).get("Config") or ()}
-    missing = [str(subnet) for subnet in request.subnets if str(subnet) not in there]
-    if missing:
-        raise InvalidArgument(
-            f"{NETWORK_SUBNETS}: network {request.network!r} is there already and has "
-            f"{', '.join(sorted(filter(None, there))) or 'no subnet'}, not {', '.join(missing)}"
-        )
+def _facts(found: Mapping[str, Any]) -> NetworkFacts:
+    configs = (found.get("IPAM") or {}).get("Config") or ()
+    return NetworkFacts(
+        name=found["Name"],
+        id=found["Id"],
+        is_ours=(found.get("Labels") or {}).get(labels.KIND) == labels.NETWORK,
+        in_use=bool(found.get("Containers")),
+        subnets=frozenset(config["Subnet"] for config in configs if config.get("Subnet")),
+        created=datetime.fromisoformat(re.sub(r"\.\d+", "", found["Created"])),
+    )

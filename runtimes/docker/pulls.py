@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
 import re
 from typing import Any
@@ -26,10 +24,11 @@ from cri.platforms import Platform
 from cri.progress import Progress
 from cri.references import Reference
 from cri.v1 import api_pb2 as v1
-from runtimes.docker import image_status
-from runtimes.docker.engine import Engine, lines
+from runtimes.docker.engine import Engine
 from runtimes.docker.engine_errors import for_status
 from runtimes.docker.images import Images
+from runtimes.shared import image_status, registry_auth
+from runtimes.shared.engine_stream import lines
 
 PATIENCE = 24 * 3600.0
 """Seconds until the engine's first word. A pull is the caller's to bound: cancelling it stops the engine's work."""
@@ -58,7 +57,7 @@ class Pulls:
             raise InvalidArgument(f"image.image: {text!r} is an image id; pull by name[:tag] or name@digest")
         reference = references.parse(text, field="image.image")
         await self._fetch(reference, wanted, await self._credentials(request.auth, reference))
-        found = await self._images.find(text)
+        found = await self._images.find(text, wanted) or await self._images.find(text)
         if found is None:
             raise Internal(f"the engine pulled {reference} and then did not know it")
         actual = image_status.facts(found).platform
@@ -71,9 +70,8 @@ class Pulls:
         params = {"fromImage": reference.name, "tag": reference.digest or reference.tag}
         if wanted:
             params["platform"] = str(wanted)
-        headers = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(credentials).encode()).decode()}
         pulling = self._engine.stream(
-            "POST", "/images/create", params=params, headers=headers if credentials else None, patience=PATIENCE
+            "POST", "/images/create", params=params, headers=registry_auth.header(credentials), patience=PATIENCE
         )
         try:
             async with pulling as answer:
@@ -83,32 +81,10 @@ class Pulls:
             raise _explained(error, reference, wanted) from error
 
     async def _credentials(self, auth: v1.AuthConfig, reference: Reference) -> dict[str, str]:
-        given = registry_auth(auth)
+        given = registry_auth.from_cri(auth)
         if given or not self._engine.config.docker_login:
             return given
         return await asyncio.to_thread(_docker_login, reference.domain)
-
-
-def registry_auth(auth: v1.AuthConfig) -> dict[str, str]:
-    """CRI's AuthConfig as Docker's; empty where nothing was given. Pure. Raises InvalidArgument."""
-    username, password = auth.username, auth.password
-    if auth.auth and not username:
-        try:
-            username, colon, password = base64.b64decode(auth.auth, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise InvalidArgument("auth.auth is not the base64 form of user:password") from error
-        if not colon:
-            raise InvalidArgument("auth.auth is not the base64 form of user:password")
-    fields = {
-        "username": username,
-        "password": password.rstrip("\0"),
-        "identitytoken": auth.identity_token,
-        "registrytoken": auth.registry_token,
-    }
-    given = {key: value for key, value in fields.items() if value}
-    if given and auth.server_address:
-        given["serveraddress"] = auth.server_address
-    return given
 
 
 def _docker_login(domain: str) -> dict[str, str]:
@@ -128,6 +104,8 @@ def _heed(image: str, message: dict[str, Any]) -> None:
         text = str((message.get("errorDetail") or {}).get("message") or message["error"])
         raise for_status(500, text)
     detail = message.get("progressDetail") or {}
+    if detail.get("units"):  # seconds, of an engine that does not know how much there is to unpack
+        detail = {}
     progress.report(
         Progress(
             image=image,

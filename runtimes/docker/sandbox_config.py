@@ -9,17 +9,13 @@ from cri.networks import NO_NETWORK, NetworkRequest
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import security
 from runtimes.docker.features import EngineFacts
-from runtimes.shared import labels, pause
+from runtimes.shared import labels, pause, sandbox_rules
+from runtimes.shared.sandbox_rules import HOST_NETWORK
 
 OOM_SCORE_ADJ = -998
 """The pause process goes last, as in every CRI runtime: with it the whole sandbox would go."""
 
-_IPC_SYSCTLS = frozenset(
-    f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
-)
-"""What the kernel keeps for each IPC namespace."""
-
-_RESERVED_NETWORKS = ("host", "default", "ingress")
+_RESERVED_NETWORKS = ("default", "ingress")
 _PROTOCOLS = {v1.TCP: "tcp", v1.UDP: "udp", v1.SCTP: "sctp"}
 
 
@@ -34,7 +30,7 @@ def pause_container(
 ) -> dict[str, Any]:
     """The body of /containers/create. Raises InvalidArgument or Unimplemented for what this engine cannot honour."""
     config = request.config
-    network_mode = _network_mode(config, network)
+    network_mode = sandbox_rules.network_name(config, network, _RESERVED_NETWORKS) or "bridge"
     exposed, bindings = _ports(config, network_mode)
     body: dict[str, Any] = {
         "Image": pause.NAME,
@@ -47,15 +43,17 @@ def pause_container(
             "PortBindings": bindings,
             "LogConfig": {"Type": "none"},
             "OomScoreAdj": max(OOM_SCORE_ADJ, facts.process.oom_score_adj_floor),
-            "CgroupParent": cgroup_parent(config.linux.cgroup_parent or default_cgroup_parent, facts),
-            "Sysctls": _sysctls(config.linux),
+            "CgroupParent": sandbox_rules.cgroup_parent(
+                config.linux.cgroup_parent or default_cgroup_parent, facts.cgroup_driver
+            ),
+            "Sysctls": sandbox_rules.sysctls(config.linux),
             "ExtraHosts": [f"{name}:{address}" for name, address in network.extra_hosts],
             "Runtime": handler(request.runtime_handler, facts),
             **_dns(config.dns_config),
             **_security(config.linux.security_context, facts, seccomp_json),
         },
     }
-    if network_mode not in ("host", NO_NETWORK):
+    if network_mode not in (HOST_NETWORK, NO_NETWORK):
         endpoint = _endpoint(network)
         if network.mac and facts.features.endpoint_mac:
             endpoint["MacAddress"] = network.mac
@@ -75,79 +73,11 @@ def handler(name: str, facts: EngineFacts) -> str:
     return name
 
 
-def cgroup_parent(path: str, facts: EngineFacts) -> str:
-    """The cgroup parent in the form that the engine's driver takes.
-
-    The systemd driver takes the name of a slice only, and finds the slices above it by the dashes in the name; the
-    kubelet sends the whole path. The cgroupfs driver takes a path.
-    """
-    if not path or facts.cgroup_driver != "systemd":
-        return path
-    name = path.rstrip("/").rpartition("/")[2]
-    if not name.endswith(".slice"):
-        raise InvalidArgument(
-            f"config.linux.cgroup_parent: {path!r} is no slice, and the engine's cgroup driver is systemd; "
-            "write a path that ends in NAME.slice"
-        )
-    return name
-
-
-def _sysctls(config: v1.LinuxPodSandboxConfig) -> dict[str, str]:
-    """Checked here, because a runtime refuses them only at the start, as if it were its own failure."""
-    options = config.security_context.namespace_options
-    sysctls = {}
-    for spelled, value in config.sysctls.items():
-        name = sysctl_name(spelled)
-        of_network, of_ipc = name.startswith("net."), name in _IPC_SYSCTLS or name.startswith("fs.mqueue.")
-        if not of_network and not of_ipc:
-            raise InvalidArgument(
-                f"config.linux.sysctls: {spelled!r} belongs to the host, not to a sandbox; "
-                f"allowed are net.*, fs.mqueue.* and {', '.join(sorted(_IPC_SYSCTLS))}"
-            )
-        if (of_network and options.network == v1.NODE) or (of_ipc and options.ipc == v1.NODE):
-            raise InvalidArgument(
-                f"config.linux.sysctls: {spelled!r} cannot be set in a sandbox that shares that namespace with the host"
-            )
-        sysctls[name] = value
-    return sysctls
-
-
-def sysctl_name(name: str) -> str:
-    """``net/ipv4/conf/eth0.1/forwarding`` -> ``net.ipv4.conf.eth0/1.forwarding``, the form that engines take.
-
-    sysctl(8)'s rule: the first separator decides which of the two separates.
-    """
-    first = next((character for character in name if character in "./"), ".")
-    return name if first == "." else name.translate(str.maketrans("./", "/."))
-
-
-def _network_mode(config: v1.PodSandboxConfig, network: NetworkRequest) -> str:
-    if config.linux.security_context.namespace_options.network == v1.NODE:
-        if network.network or network.mac:
-            raise InvalidArgument(
-                "config.annotations: a sandbox on the host's network (namespace option NODE) has no network or "
-                "hardware address of its own; drop the minicri.io/network and minicri.io/mac-address annotations"
-            )
-        return "host"
-    if network.network in _RESERVED_NETWORKS:
-        raise InvalidArgument(
-            f"minicri.io/network: {network.network!r} is no network of its own; for the host's network set the "
-            "namespace option NODE, for the default network leave the annotation out"
-        )
-    published = [mapping for mapping in config.port_mappings if mapping.host_port]
-    if network.network == NO_NETWORK and published:
-        raise InvalidArgument(
-            f"config.port_mappings: port {published[0].container_port} cannot be published from a sandbox without "
-            "a network (minicri.io/network is none)"
-        )
-    return network.network or "bridge"
-
-
 def _ports(config: v1.PodSandboxConfig, network_mode: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is exposed and what is published. CRI: host_port 0 is "not published"; on the host's network all is."""
     exposed: dict[str, Any] = {}
     bindings: dict[str, list[dict[str, str]]] = {}
-    if network_mode == "host":
+    if network_mode == HOST_NETWORK:
         return exposed, bindings
     for mapping in config.port_mappings:
         port = f"{mapping.container_port}/{_PROTOCOLS[mapping.protocol]}"

@@ -7,15 +7,25 @@ from ipaddress import ip_address
 from typing import Any
 
 from cri.v1 import api_pb2 as v1
-from runtimes.docker.records import labels_of
 from runtimes.shared import labels
+from runtimes.shared.records import labels_of
 
 
 def state(found: Mapping[str, Any]) -> v1.PodSandboxState:
-    """READY while the pause process lives; a paused one lives too."""
+    """READY while the pause process lives, be it paused, unless it is ``half_started``."""
+    return v1.SANDBOX_READY if _lives(found) and not half_started(found) else v1.SANDBOX_NOTREADY
+
+
+def half_started(found: Mapping[str, Any]) -> bool:
+    """Whether the pause process lives, but in no network: the engine died as it started it, and took it for running
+    when containerd told of it afterwards. It has lost its /dev/shm too, so no container can ever be started in it."""
+    endpoints = ((found.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    return _lives(found) and bool(endpoints) and not any(endpoint.get("EndpointID") for endpoint in endpoints)
+
+
+def _lives(found: Mapping[str, Any]) -> bool:
     known = found["State"]
-    word = known["Status"] if isinstance(known, dict) else known
-    return v1.SANDBOX_READY if word in ("running", "paused") else v1.SANDBOX_NOTREADY
+    return (known["Status"] if isinstance(known, dict) else known) in ("running", "paused")
 
 
 def item(found: Mapping[str, Any], record: v1.RunPodSandboxRequest) -> v1.PodSandbox:

@@ -6,11 +6,10 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from cri import filters, networks, validation
-from cri.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from cri.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
 from cri.networks import NetworkRequest
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import sandbox_config, sandbox_status
@@ -18,11 +17,11 @@ from runtimes.docker.engine import Engine
 from runtimes.docker.engine_errors import is_conflict
 from runtimes.docker.networks import Networks
 from runtimes.docker.pause_image import PauseImage
-from runtimes.docker.records import Records
 from runtimes.docker.removal import Removal
-from runtimes.shared import labels
+from runtimes.shared import labels, profiles
 from runtimes.shared.inflight import InFlight, uninterrupted
 from runtimes.shared.names import sandbox_name
+from runtimes.shared.records import Records
 
 NETWORK_TRIES = 3
 """A named network may be removed, as empty, between our look and the start; then it is made once more."""
@@ -54,7 +53,7 @@ class Sandboxes:
             await self._engine.facts(),
             created_ns=time.time_ns(),
             default_cgroup_parent=self._engine.config.cgroup_parent,
-            seccomp_json=await read_seccomp_profile(request.config.linux.security_context.seccomp),
+            seccomp_json=await profiles.read_seccomp(request.config.linux.security_context.seccomp),
         )
         async with AsyncExitStack() as undo:
             await self._require_network(network, undo)
@@ -79,6 +78,8 @@ class Sandboxes:
         if known is None:
             return
         found, record = known
+        states = {found["Id"]: found["State"]["Status"], **{member["Id"]: member["State"] for member in members}}
+        await self._removal.end_forgotten(*(each for each, state in states.items() if state == "created"))
         await self._removal.remove_all(member["Id"] for member in members)
         await self._removal.remove(found["Id"])
         self._records.sandboxes.forget(found["Id"])
@@ -106,7 +107,7 @@ class Sandboxes:
     async def spec(self, sandbox_id: str) -> v1.RunPodSandboxRequest:
         """The request that made a READY sandbox. Raises NotFound, FailedPrecondition when it is not ready."""
         found, record = await self._require(sandbox_id)
-        if not found["State"]["Running"]:
+        if sandbox_status.state(found) != v1.SANDBOX_READY:
             raise FailedPrecondition(f"sandbox {sandbox_id} is not ready; make a new one")
         return record
 
@@ -174,7 +175,11 @@ class Sandboxes:
                 return
 
     async def _discard(self, sandbox_id: str) -> None:
-        await uninterrupted(self._removal.remove(sandbox_id))
+        await uninterrupted(self._remove_unstarted(sandbox_id))
+
+    async def _remove_unstarted(self, sandbox_id: str) -> None:
+        await self._removal.end_forgotten(sandbox_id)
+        await self._removal.remove(sandbox_id)
 
     async def _clear_name(self, name: str) -> None:
         """Make way for a sandbox whose name is taken: by a leftover of a crash, or by a sandbox that stands."""
@@ -185,21 +190,10 @@ class Sandboxes:
         state = found["State"]["Status"]
         if state in ("removing", "dead"):
             raise Aborted(f"the sandbox {found['Id']} with this metadata is being removed; try again")
-        if state != "created":
+        if state != "created" and not sandbox_status.half_started(found):
             word = "ready" if found["State"]["Running"] else "not ready"
             raise AlreadyExists(
                 f"sandbox {found['Id']} has this metadata already and is {word}; remove it or raise metadata.attempt",
                 details={"pod_sandbox_id": found["Id"]},
             )
-        await self._removal.remove(found["Id"])
-
-
-async def read_seccomp_profile(profile: v1.SecurityProfile) -> str:
-    """The content of a Localhost profile, which Docker's API wants instead of the path. Raises InvalidArgument."""
-    if profile.profile_type != v1.SecurityProfile.Localhost:
-        return ""
-    path = Path(profile.localhost_ref.removeprefix("localhost/"))
-    try:
-        return await asyncio.to_thread(path.read_text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"security_context.seccomp.localhost_ref: cannot read {str(path)!r}: {error}") from error
+        await self._remove_unstarted(found["Id"])

@@ -49,7 +49,8 @@ class Status:
                 conditions=[v1.RuntimeCondition(type=kind, status=True) for kind in ("RuntimeReady", "NetworkReady")]
             ),
             runtime_handlers=handlers(facts),
-            features=v1.RuntimeFeatures(),
+            # Groups are worked out here, so every engine can be strict. Docker has neither of the others.
+            features=v1.RuntimeFeatures(supplemental_groups_policy=True),
         )
         if verbose:
             answer.info["engine"] = json.dumps(asdict(facts), sort_keys=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import docker
 import requests.adapters
+from docker.errors import create_api_error_from_http_exception
 from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
 from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
@@ -94,3 +95,14 @@ class DeadlineClient(docker.APIClient):
     @timeout.setter
     def timeout(self, seconds: float) -> None:
         self._of_thread.seconds = seconds
+
+    def ask(self, verb: str, path: str, **arguments: Any) -> requests.Response:
+        """A call for which the SDK has no method, or one without what is to be said. ``path`` is without the API
+        version. Raises APIError, as its own methods do."""
+        url = f"{self.base_url}/v{self.api_version}{path}"
+        response = self.request(verb, url, timeout=self.timeout, **arguments)
+        try:
+            response.raise_for_status()
+        except requests.exceptions.HTTPError as error:
+            raise create_api_error_from_http_exception(error) from error
+        return response

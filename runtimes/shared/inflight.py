@@ -35,7 +35,8 @@ class InFlight(Generic[T]):
         The work is cancelled when the last caller that waits for it is. Raises Aborted when another request for the
         same name is under way.
         """
-        flight = self._flights.get(name)
+        while (flight := self._flights.get(name)) is not None and flight.task.cancelling():
+            await asyncio.wait({flight.task})  # nobody wants that one any more, and it takes back what it made
         if flight is None:
             flight = self._flights[name] = _Flight(request, asyncio.ensure_future(work()))
             flight.task.add_done_callback(lambda _: self._flights.pop(name, None))

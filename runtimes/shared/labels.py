@@ -18,6 +18,9 @@ SANDBOX = "sandbox"
 CONTAINER = "container"
 NETWORK = "network"
 
+OWNER = PREFIX + "owner"
+"""Of what lasts a moment: who will remove it, see ``owner``."""
+
 SANDBOX_ID = PREFIX + "sandbox"
 """On a container: the full id of its sandbox."""
 

@@ -14,6 +14,9 @@ from cri.v1 import api_pb2 as v1
 MAX_LENGTH = 180
 """Characters. Engines allow more; a longer name stops being readable."""
 
+PREFIX = "minicri_"
+"""Of every name that is made here."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9.-]*")
 _KEPT = 48
 

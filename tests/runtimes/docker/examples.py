@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cri.v1 import api_pb2 as v1
-from runtimes.docker.engine_process import EngineProcess
 from runtimes.docker.features import EngineFacts, facts_from
+from runtimes.shared.engine_process import EngineProcess
 
 VERSION_20 = {"Version": "20.10.24", "ApiVersion": "1.41"}
 VERSION_29 = {"Version": "29.0.1", "ApiVersion": "1.52"}

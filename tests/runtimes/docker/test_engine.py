@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,29 +28,22 @@ from cri.errors import (
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import backend
 from runtimes.docker.config import DockerConfig
-from runtimes.docker.engine import Engine, lines
-from runtimes.docker.engine_errors import for_status
+from runtimes.docker.engine import Engine
+from runtimes.docker.engine_errors import for_failed_command, for_status
 from runtimes.docker.runtime import DockerRuntime
+from runtimes.shared.engine_stream import lines
 from tests.host.engines import DockerEngine
 from tests.runtimes.docker import calls
 from tests.runtimes.docker.examples import sandbox
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.runtimes.listening import Serve, listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 
 
 @contextlib.asynccontextmanager
-async def listening(path: Path, serve: Serve) -> AsyncIterator[Engine]:
+async def speaking_with(serve: Serve, path: Path) -> AsyncIterator[Engine]:
     """An Engine at a socket where ``serve`` answers."""
-
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        finally:
-            writer.close()
-
-    async with await asyncio.start_unix_server(once, path):
+    async with listening(path, serve):
         engine = Engine(DockerConfig(host=f"unix://{path}", call_timeout=0.3))
         try:
             yield engine
@@ -71,7 +64,7 @@ async def test_an_engine_that_does_not_answer_is_given_up_in_time(tmp_path: Path
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with listening(tmp_path / "docker.sock", silent) as engine:
+    async with speaking_with(silent, tmp_path / "docker.sock") as engine:
         async with asyncio.timeout(5):
             with pytest.raises(DeadlineExceeded, match=r"0\.3 s"):
                 await engine.call(engine.client.ping)
@@ -84,7 +77,7 @@ async def test_calls_that_wait_for_a_thread_keep_their_deadline(tmp_path: Path) 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with listening(tmp_path / "docker.sock", silent) as engine:
+    async with speaking_with(silent, tmp_path / "docker.sock") as engine:
         async with asyncio.timeout(5):
             pings = (engine.call(engine.client.ping) for _ in range(3 * engine.config.max_threads))
             answers = await asyncio.gather(*pings, return_exceptions=True)
@@ -102,7 +95,7 @@ async def test_a_pooled_connection_that_died_is_replaced(tmp_path: Path) -> None
         if connections == 1:
             await reader.readuntil(b"\r\n\r\n")  # the second call, which gets no answer
 
-    async with listening(tmp_path / "docker.sock", answer_once_then_hang_up) as engine:
+    async with speaking_with(answer_once_then_hang_up, tmp_path / "docker.sock") as engine:
         assert await engine.call(engine.client.ping)
         assert await engine.call(engine.client.ping)
     assert connections == 2
@@ -116,7 +109,7 @@ async def test_a_call_that_changes_things_is_never_sent_twice(tmp_path: Path) ->
         await reader.readuntil(b"\r\n\r\n")
         sent += 1
 
-    async with listening(tmp_path / "docker.sock", hang_up) as engine:
+    async with speaking_with(hang_up, tmp_path / "docker.sock") as engine:
         with pytest.raises(Unavailable):
             await engine.call(engine.client.start, "some-id")
     assert sent == 1
@@ -127,7 +120,10 @@ async def test_a_stream_that_is_cut_off_is_unavailable_and_not_the_end(tmp_path:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{1}\n{\r\n8\r\nhalf")
 
-    async with listening(tmp_path / "docker.sock", half_a_chunk) as engine, engine.stream("GET", "/events") as answer:
+    async with (
+        speaking_with(half_a_chunk, tmp_path / "docker.sock") as engine,
+        engine.stream("GET", "/events") as answer,
+    ):
         received = lines(answer.chunks())
         assert await anext(received) == b"{1}"
         with pytest.raises(Unavailable, match="cut off"):
@@ -144,7 +140,7 @@ async def test_leaving_a_stream_closes_its_connection(tmp_path: Path) -> None:
             await reader.read()
         closed.set()
 
-    async with listening(tmp_path / "docker.sock", endless) as engine:
+    async with speaking_with(endless, tmp_path / "docker.sock") as engine:
         with pytest.raises(KeyError):
             async with engine.stream("GET", "/events"):
                 raise KeyError
@@ -159,7 +155,7 @@ async def test_bytes_that_come_with_the_upgrade_are_not_lost(tmp_path: Path) -> 
         writer.write(await reader.read())
 
     async with (
-        listening(tmp_path / "docker.sock", echo) as engine,
+        speaking_with(echo, tmp_path / "docker.sock") as engine,
         engine.stream("POST", "/exec/x/start", body=b"{}", upgrade=True) as answer,
     ):
         assert await answer.read() == b"early"
@@ -189,6 +185,7 @@ async def test_lines_are_whole_however_they_are_cut() -> None:
         (500, "Error starting userland proxy: protocol not supported", Unimplemented),
         (500, "failed to create shim task: OCI runtime create failed: unable to apply caps", FailedPrecondition),
         (500, "write /var/lib/docker/tmp/x: no space left on device", ResourceExhausted),
+        (500, "transport is closing: unavailable", Unavailable),
         (500, "something odd", Internal),
         (503, "", Unavailable),
     ],
@@ -198,6 +195,26 @@ def test_the_status_code_decides_and_behind_500_the_text(status: int, text: str,
     assert type(error) is expected
     assert text in error.message
     assert error.details == {"engine_status": str(status)}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ('exec: "nope": executable file not found in $PATH: unknown', InvalidArgument),
+        ('exec: "/etc/passwd": permission denied: unknown', InvalidArgument),
+        ('exec: "/etc": is a directory: permission denied', InvalidArgument),
+        ('exec: "/nope": stat /nope: no such file or directory: unknown', InvalidArgument),
+        ("exec /script: exec format error", InvalidArgument),
+        ("executable file `nope` not found in $PATH: No such file or directory", InvalidArgument),
+        ("unable to start container process: open /proc/sys/kernel/x: no such file or directory", FailedPrecondition),
+        ("unable to start container process: unable to apply caps: operation not permitted", FailedPrecondition),
+        ("ttrpc: closed: unknown", Unavailable),
+    ],
+)
+def test_only_a_command_that_cannot_be_run_is_the_requests_fault(words: str, expected: type[Exception]) -> None:
+    error = for_failed_command(f"OCI runtime exec failed: exec failed: {words}")
+    assert type(error) is expected
+    assert words in error.message
 
 
 async def test_the_engine_says_why_a_stream_is_refused(docker_engine: DockerEngine) -> None:

@@ -14,10 +14,9 @@ from docker.types import IPAMConfig, IPAMPool
 
 from cri.annotations import EXTRA_HOSTS, IPV4, IPV6, MAC_ADDRESS, NETWORK, NETWORK_ALIASES, NETWORK_SUBNETS
 from cri.errors import FailedPrecondition, InvalidArgument
-from runtimes.docker import networks
 from runtimes.docker.config import DockerConfig
 from runtimes.docker.runtime import DockerRuntime
-from runtimes.shared import labels
+from runtimes.shared import labels, named_networks
 from tests.host.engines import DockerEngine
 from tests.runtimes.docker import calls
 from tests.runtimes.docker.conftest import RunSandbox
@@ -167,6 +166,6 @@ async def test_what_a_crash_left_of_a_network_is_swept_when_it_is_old(
     config = DockerConfig(host=docker_engine.address)
     async with await DockerRuntime.open(config):
         assert exists(engine_client, network)
-    monkeypatch.setattr(networks, "SWEEP_AGE", timedelta(seconds=-5))
+    monkeypatch.setattr(named_networks, "SWEEP_AGE", timedelta(seconds=-5))
     async with await DockerRuntime.open(config):
         assert not exists(engine_client, network)

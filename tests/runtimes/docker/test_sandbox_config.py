@@ -11,8 +11,8 @@ from cri.annotations import EXTRA_HOSTS, IPV4, IPV6, MAC_ADDRESS, NETWORK, NETWO
 from cri.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from cri.v1 import api_pb2 as v1
 from runtimes.docker import sandbox_config
-from runtimes.docker.engine_process import EngineProcess
 from runtimes.docker.features import EngineFacts
+from runtimes.shared.engine_process import EngineProcess
 from tests.runtimes.docker.examples import VERSION_29, facts, linux, sandbox
 
 

@@ -14,10 +14,14 @@ from cri.errors import AlreadyExists, CRIError, NotFound
 from cri.v1 import api_pb2 as v1
 from runtimes.docker.config import DockerConfig
 from runtimes.docker.engine import Engine
+from runtimes.docker.event_source import EngineEvents
+from runtimes.docker.logs import Logs
 from runtimes.docker.removal import Removal
 from runtimes.docker.runtime import DockerRuntime
 from runtimes.shared import labels, pause
+from runtimes.shared.event_watch import EventWatch
 from runtimes.shared.names import sandbox_name
+from runtimes.shared.records import Records
 from tests.host.engines import DockerEngine
 from tests.host.images import BUSYBOX
 from tests.runtimes.docker import calls
@@ -224,6 +228,6 @@ async def test_killing_what_has_just_ended_is_fine(
     engine_client.api.wait(ended)
     engine = Engine(DockerConfig(host=docker_engine.address))
     try:
-        await Removal(engine).kill(ended)
+        await Removal(engine, Logs(engine, Records(), EventWatch(EngineEvents(engine)))).kill(ended)
     finally:
         await engine.aclose()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ from urllib.parse import urlencode
 import h11
 
 from cri.errors import Internal, Unavailable
-from runtimes.docker.endpoint import Endpoint
-from runtimes.docker.engine_errors import for_status, for_timeout, for_unreachable
+from runtimes.shared.engine_peer import EnginePeer
 
 CHUNK = 64 * 1024
 """Bytes read at once."""
@@ -50,9 +48,9 @@ class EngineStream:
     """The answer to a call of ``Engine.stream``, between its status line and its end."""
 
     def __init__(
-        self, address: str, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, peer: EnginePeer, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self._address = address
+        self._peer = peer
         self._http = http
         self._reader = reader
         self._writer = writer
@@ -69,14 +67,16 @@ class EngineStream:
                 return
 
     async def read(self, size: int = CHUNK) -> bytes:
-        """After an upgrade: at least one byte and at most ``size``; empty at the end."""
+        """After an upgrade: at least one byte and at most ``size``; empty once the engine has hung up."""
         if self._early:
             taken, self._early = self._early[:size], self._early[size:]
             return taken
         try:
             return await self._reader.read(size)
+        except (ConnectionResetError, BrokenPipeError):
+            return b""  # it hung up over input of ours that nobody read
         except OSError as error:
-            raise for_unreachable(self._address, error) from error
+            raise self._peer.unreachable(error) from error
 
     async def write(self, data: bytes) -> None:
         """After an upgrade: send to the process's stdin, waiting while the engine is slow to take it."""
@@ -84,7 +84,7 @@ class EngineStream:
             self._writer.write(data)
             await self._writer.drain()
         except OSError as error:
-            raise for_unreachable(self._address, error) from error
+            raise self._peer.unreachable(error) from error
 
     def write_eof(self) -> None:
         """After an upgrade: no more stdin. TLS cannot say so without closing the answer too; there it is a no-op."""
@@ -97,12 +97,14 @@ class EngineStream:
         while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
             event = await self._next_event()
         if not isinstance(event, h11.Response | h11.InformationalResponse):
-            raise Unavailable(f"Docker Engine at {self._address} closed the connection instead of answering {request}")
+            raise Unavailable(
+                f"{self._peer.product} at {self._peer.address} closed the connection instead of answering {request}"
+            )
         self.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
         if event.status_code == 101:
             self._early = self._http.trailing_data[0]
         elif not _HTTP_OK <= event.status_code < _HTTP_BAD:
-            raise for_status(event.status_code, await self._error_message(), str(request))
+            raise self._peer.for_status(event.status_code, await self._error_message(), str(request))
         elif request.upgrade:
             raise Internal(f"the engine answered {event.status_code} to {request}, which asked for an upgrade")
 
@@ -122,31 +124,29 @@ class EngineStream:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 self._http.receive_data(await self._reader.read(CHUNK))
         except h11.RemoteProtocolError as error:
-            raise Unavailable(f"the answer of Docker Engine at {self._address} was cut off: {error}") from error
+            raise Unavailable(f"the answer of {self._peer} was cut off: {error}") from error
         except OSError as error:
-            raise for_unreachable(self._address, error) from error
+            raise self._peer.unreachable(error) from error
         return event
 
 
 @asynccontextmanager
-async def open_stream(
-    endpoint: Endpoint, tls: ssl.SSLContext | None, request: StreamRequest, patience: float
-) -> AsyncIterator[EngineStream]:
+async def open_stream(peer: EnginePeer, request: StreamRequest, patience: float) -> AsyncIterator[EngineStream]:
     """See ``Engine.stream``."""
     writer: asyncio.StreamWriter | None = None
     try:
         try:
             async with asyncio.timeout(patience):
-                reader, writer = await _connect(endpoint, tls)
+                reader, writer = await peer.connect()
                 http = h11.Connection(h11.CLIENT)
                 writer.write(_head_and_body(http, request))
                 await writer.drain()
-                stream = EngineStream(endpoint.address, http, reader, writer)
+                stream = EngineStream(peer, http, reader, writer)
                 await stream._start(request)
         except TimeoutError as error:
-            raise for_timeout(endpoint.address, patience) from error
+            raise peer.timed_out(patience) from error
         except OSError as error:
-            raise for_unreachable(endpoint.address, error) from error
+            raise peer.unreachable(error) from error
         yield stream
     finally:
         if writer is not None:
@@ -155,7 +155,7 @@ async def open_stream(
 
 
 def _head_and_body(http: h11.Connection, request: StreamRequest) -> bytes:
-    fields = {"Host": "docker", "User-Agent": "minicri", "Content-Length": str(len(request.body)), **request.headers}
+    fields = {"Host": "engine", "User-Agent": "minicri", "Content-Length": str(len(request.body)), **request.headers}
     if request.body:
         fields.setdefault("Content-Type", "application/json")
     fields |= {"Connection": "Upgrade", "Upgrade": "tcp"} if request.upgrade else {"Connection": "close"}
@@ -166,8 +166,13 @@ def _head_and_body(http: h11.Connection, request: StreamRequest) -> bytes:
     return sent + (http.send(h11.EndOfMessage()) or b"")
 
 
-async def _connect(endpoint: Endpoint, tls: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if endpoint.is_local:
-        return await asyncio.open_unix_connection(endpoint.socket_path, limit=4 * CHUNK)
-    host, port = endpoint.host_and_port
-    return await asyncio.open_connection(host, port, ssl=tls, limit=4 * CHUNK)
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Cut a stream of JSON lines (events, pull progress) into lines, without their ends."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line.strip()
+    if rest.strip():
+        yield rest.strip()

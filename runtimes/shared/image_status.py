@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from cri.platforms import Platform, parse
 from cri.v1 import api_pb2 as v1
 from runtimes.shared import pause
 
+_CONFIG = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal")
+"""What an engine's words for an image's config have in common with OCI's."""
 _SHORT_ID = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -42,16 +45,23 @@ def engine_name(text: str, *, field: str = "image.image") -> str:
     return f"{reference.name}@{reference.digest}" if reference.digest else str(reference)
 
 
+def image_id(text: str) -> str:
+    """An image's id as CRI sees it, whether or not the engine puts the algorithm before it."""
+    return text if text.startswith("sha256:") else f"sha256:{text}"
+
+
 def image(found: Mapping[str, Any], known: ImageFacts) -> v1.Image:
     """CRI's Image of one that the engine listed or inspected. uid XOR username; neither is root."""
-    tags = [str(references.parse(tag)) for tag in found.get("RepoTags") or () if "<none>" not in tag]
-    digests = [str(references.parse(digest)) for digest in found.get("RepoDigests") or () if "<none>" not in digest]
+    # Docker 29 puts references by digest among the tags, and of an image without content the digest alone.
+    said = {key: [each for each in found.get(key) or () if "<none>" not in each] for key in ("RepoTags", "RepoDigests")}
+    tags = [str(references.parse(tag)) for tag in said["RepoTags"] if "@" not in tag]
+    digests = [str(references.parse(digest)) for digest in said["RepoDigests"] if "@" in digest]
     answer = v1.Image(
-        id=found["Id"],
+        id=image_id(found["Id"]),
         repo_tags=tags,
         repo_digests=digests,
         size=max(int(found.get("Size") or 0), 1),
-        spec=v1.ImageSpec(image=found["Id"], annotations={PLATFORM: str(known.platform)}),
+        spec=v1.ImageSpec(image=image_id(found["Id"]), annotations={PLATFORM: str(known.platform)}),
         pinned=pause.NAME in tags,
     )
     name = known.user.partition(":")[0]
@@ -60,6 +70,16 @@ def image(found: Mapping[str, Any], known: ImageFacts) -> v1.Image:
     else:
         answer.username = name
     return answer
+
+
+def verbose(inspected: Mapping[str, Any], engine: str) -> dict[str, str]:
+    """What a verbose status adds: the image's configuration as OCI writes it, where tools look for it, and the engine's
+    own words."""
+    config, layers = inspected.get("Config") or {}, (inspected.get("RootFS") or {}).get("Layers") or []
+    spec = {key.lower(): inspected[key] for key in ("Created", "Architecture", "Os", "Variant") if inspected.get(key)}
+    spec["config"] = {key: config[key] for key in _CONFIG if config.get(key)}
+    spec["rootfs"] = {"type": "layers", "diff_ids": layers}
+    return {"info": json.dumps({"imageSpec": spec}), engine: json.dumps(inspected)}
 
 
 def _platform(text: str) -> Platform:

@@ -1,4 +1,4 @@
-"""What stands in the labels of our containers, parsed once: a record never changes after its container was made."""
+"""What stands in the labels of our sandboxes and containers, parsed once: a record never changes after its making."""
 
 from __future__ import annotations
 
@@ -57,13 +57,18 @@ class Records:
         self.sandboxes: _Cache[v1.RunPodSandboxRequest] = _Cache(labels.SANDBOX, labels.sandbox_spec)
         self.containers: _Cache[v1.CreateContainerRequest] = _Cache(labels.CONTAINER, labels.container_spec)
 
+    def forget(self, container_id: str) -> None:
+        """It is gone, whichever it was."""
+        self.sandboxes.forget(container_id)
+        self.containers.forget(container_id)
+
 
 def labels_of(found: Mapping[str, Any]) -> Mapping[str, str]:
-    """The labels of a container as listed (top level) or inspected (in its Config)."""
+    """The labels of a container or pod as listed (top level) or inspected (a container's are in its Config)."""
     its_labels: Mapping[str, str] | None = found["Config"]["Labels"] if "Config" in found else found.get("Labels")
     return its_labels or {}
 
 
 def _is_named_by_us(found: Mapping[str, Any]) -> bool:
     names = [found["Name"]] if "Name" in found else found.get("Names") or []
-    return any(str(name).startswith("/minicri_") for name in names)
+    return any(str(name).removeprefix("/").startswith("minicri_") for name in names)
