@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from cri.errors import CRIError, Unavailable
-from cri.plugins import Backend, BackendConfig, Probe
-from cri.runtime import Runtime
-from cri.tls import Tls
+from cri.plugins import Backend, Probe
 from cri.v1 import api_pb2 as v1
+from runtimes.remote.config import RemoteConfig
+from runtimes.remote.foreign import announced
 
-
-class RemoteConfig(BackendConfig):
-    """Frozen. Where the endpoint is and how long to wait for it."""
-
-    address: str
-    """``unix:///path`` or ``host:port``."""
-
-    tls: Tls | None = None
-    """Certificates; required for ``host:port`` unless ``insecure``."""
-
-    insecure: bool = False
-    """Plaintext to ``host:port``; loopback only."""
-
-    timeout: float = Field(default=120.0, gt=0)
-    """Seconds for a unary call; see ``cri.client.Client`` for those that take longer by nature."""
-
-    connect_timeout: float = Field(default=5.0, gt=0)
-    """Seconds in which the endpoint has to say its version when it is opened or looked at."""
+if TYPE_CHECKING:
+    from runtimes.remote.runtime import RemoteRuntime
 
 
 class RemoteBackend(Backend[RemoteConfig]):
@@ -41,26 +24,48 @@ class RemoteBackend(Backend[RemoteConfig]):
     config = RemoteConfig
 
     async def probe(self, config: RemoteConfig) -> Probe:
-        """Ask the endpoint for its version."""
+        """Ask the endpoint for its version, what it can do, and whether it is ready."""
         try:
-            async with await self.open(config) as runtime:
+            async with await self.open(config) as runtime, asyncio.timeout(config.connect_timeout):
                 version = await runtime.version(v1.VersionRequest())
+                status = await runtime.status(v1.StatusRequest())
+                is_minicri = await runtime.is_minicri()
+        except TimeoutError:
+            return Probe(False, f"{config.address} does not answer within {config.connect_timeout:g} s")
         except CRIError as error:
             return Probe(False, error.message)
-        detail = f"{version.runtime_name} {version.runtime_version} at {config.address}"
-        return Probe(True, detail, version=version.runtime_version, api=version.runtime_api_version)
+        return Probe(
+            True,
+            "; ".join([f"{version.runtime_name} {version.runtime_version} at {config.address}", *not_ready(status)]),
+            version=version.runtime_version,
+            api=version.runtime_api_version,
+            features=announced(status) | {"minicri_annotations": is_minicri},
+        )
 
-    async def open(self, config: RemoteConfig) -> Runtime:
-        """A client that has heard from the endpoint. Raises Unavailable when nothing answers."""
-        from cri.client import connect
+    async def open(self, config: RemoteConfig) -> RemoteRuntime:
+        """A runtime that has heard from the endpoint. Raises Unavailable when nothing answers."""
+        from runtimes.remote.runtime import RemoteRuntime
 
         async with AsyncExitStack() as stack:
-            client = connect(config.address, tls=config.tls, insecure=config.insecure, timeout=config.timeout)
-            stack.push_async_callback(client.aclose)
+            runtime = RemoteRuntime.connect(
+                config.address,
+                tls=config.tls,
+                insecure=config.insecure,
+                timeout=config.timeout,
+                pull_timeout=config.pull_timeout,
+            )
+            stack.push_async_callback(runtime.aclose)
             try:
                 async with asyncio.timeout(config.connect_timeout):
-                    await client.version(v1.VersionRequest())
+                    await runtime.version(v1.VersionRequest())
             except TimeoutError as error:
                 raise Unavailable(f"{config.address} does not answer within {config.connect_timeout:g} s") from error
             stack.pop_all()
-        return client
+        # Only now: what was never there is not waited for.
+        runtime.reconnect_timeout = config.reconnect_timeout
+        return runtime
+
+
+def not_ready(status: v1.StatusResponse) -> list[str]:
+    """A line for each condition that does not hold. Pure."""
+    return [f"{one.type} is false: {one.message or one.reason}" for one in status.status.conditions if not one.status]
