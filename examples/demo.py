@@ -1,4 +1,4 @@
-"""The main job, start to end, on the engine that answers: ``make demo``, or ``python examples/demo.py [RUNTIME]``.
+"""The main job, start to end: ``make demo``, or ``python examples/demo.py [RUNTIME]`` on the engine that answers.
 
 Tasks from a manifest go through the queue and the Db and run as containers of a real engine, driven through a real CRI
 endpoint: the engine is served over gRPC on a socket, and the orchestrator is a client of that socket.
@@ -14,18 +14,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 import cri
-from cri.opening import survey
+from cri.opening import Sections, survey
 from cri.runtime import Runtime
 from cri.v1 import api_pb2 as v1
-from orchestrator import manifest
-from orchestrator.cli.live import show_tasks
-from orchestrator.cli.printing import event_line
+from manifests import manifest
+from minicri.live import show_tasks, tasks_table
+from minicri.printing import event_line
+from minicri.running import settings
+from minicri.telling import telling
 from orchestrator.control import Orchestrator
 from orchestrator.messages import event_message
 from orchestrator.server import Service
@@ -66,10 +68,15 @@ def say(text: str) -> None:
 
 async def main(name: str) -> None:
     begun = time.monotonic()
-    name = await chosen(name)
+    told = settings(None).value.runtimes
+    name = await chosen(name, told)
     with tempfile.TemporaryDirectory(prefix="minicri-demo-") as folder:
         endpoint = f"unix://{folder}/cri.sock"
-        async with cri.open(name) as engine, cri.serve(engine, endpoint), cri.connect(endpoint) as runtime:
+        async with (
+            cri.open(name, runtimes=told) as engine,
+            cri.serve(engine, endpoint),
+            cri.connect(endpoint) as runtime,
+        ):
             version = await runtime.version(v1.VersionRequest())
             engine_name = f"{version.runtime_name} {version.runtime_version}"
             say(f"{engine_name} is a CRI {version.runtime_api_version} endpoint at {endpoint}")
@@ -84,11 +91,11 @@ async def main(name: str) -> None:
     say(f"That was the main job, in {time.monotonic() - begun:.1f} seconds")
 
 
-async def chosen(name: str) -> str:
+async def chosen(name: str, told: Sections) -> str:
     """The engine's name, and why this one."""
     if name != "auto":
         return name
-    choice = await survey()
+    choice = await survey(told)
     if choice.chosen is None:
         sys.exit(f"error: {choice.explain()}\nOr without an engine: python examples/demo.py fake")
     say(f"Engine: {choice.explain()}")
@@ -97,56 +104,60 @@ async def chosen(name: str) -> str:
 
 async def story(orchestrator: Orchestrator, runtime: Runtime, service: Service) -> None:
     port = free_port()
-    say("Submit three tasks: a web server, a job that completes, and a job that fails")
+    say("Submit three tasks: a web server, a job that completes, and a job that fails and is tried again")
     specs = manifest.parse(TASKS.format(port=port), "yaml", source="demo")
-    async with watching(service):
+    async with watching(orchestrator, service):
         await orchestrator.submit(specs, actor="demo")
         await orchestrator.wait("web", {State.RUNNING})
         await orchestrator.wait_settled(["count", "flaky"])
 
-    url = f"http://127.0.0.1:{port}/"
-    say(f"Fetch {url}")
-    print(await page(url))
-
-    say("Kill the web server's container behind the orchestrator's back")
-    async with watching(service):
-        before, seen = await orchestrator.get("web"), await orchestrator.last_seq()
-        await runtime.stop_container(v1.StopContainerRequest(container_id=before.container_id, timeout=0))
-        async for event in orchestrator.watch(seen, task_id="web"):
-            if event.target is State.RUNNING and event.attempt > before.attempt:
-                break
-    say("It came back by itself; fetch the page again")
-    print(await page(url))
+    say("What count wrote")
+    await copy_output(orchestrator, "count")
 
     say("Why is flaky not running?")
     print((await orchestrator.describe("flaky")).why)
 
-    say("The history: every transition, with its cause")
-    for event in await orchestrator.history():
-        print(event_line(event_message(event)))
+    url = f"http://127.0.0.1:{port}/"
+    say(f"Fetch the web server's page, {url}")
+    print(await page(url))
+
+    say("Kill the web server's container behind the orchestrator's back")
+    async with watching(orchestrator, service):
+        before, seen = await orchestrator.get("web"), await orchestrator.last_seq()
+        await runtime.stop_container(v1.StopContainerRequest(container_id=before.container_id, timeout=0))
+        async with aclosing(orchestrator.watch(seen, task_id="web")) as events:
+            async for event in events:
+                if event.target is State.RUNNING and event.attempt > before.attempt:
+                    break
+    say("It came back by itself; fetch the page again")
+    print(await page(url))
+
+    if console.is_terminal:  # a pipe has seen every line of it already
+        say("The history: every transition, with its cause")
+        for event in await orchestrator.history():
+            print(event_line(event_message(event)))
 
 
 @asynccontextmanager
-async def watching(service: Service) -> AsyncIterator[None]:
+async def watching(orchestrator: Orchestrator, service: Service) -> AsyncIterator[None]:
     """Show what happens inside the block: a table that moves on a terminal, a line for each event in a pipe."""
-    listed = await service.list(pb.ListRequest())
-    follow = _table(service) if console.is_terminal else _lines(service, listed.sequence)
-    showing = asyncio.create_task(follow)
+    if not console.is_terminal:
+        async with telling(orchestrator, lambda event: print(event_line(event))):
+            yield
+        return
+    everything = pb.ListRequest()
+    showing = asyncio.create_task(show_tasks(service, everything, console=console, transient=True))
     try:
         yield
     finally:
         showing.cancel()
-        with suppress(asyncio.CancelledError):
-            await showing
+        await asyncio.wait({showing})
+        console.print(tasks_table(await service.list(everything)))
 
 
-async def _table(service: Service) -> None:
-    await show_tasks(service, pb.ListRequest(), console=console)
-
-
-async def _lines(service: Service, after: int) -> None:
-    async for answer in service.watch(pb.WatchRequest(after=after, follow=True)):
-        print(event_line(answer.event))
+async def copy_output(orchestrator: Orchestrator, name: str) -> None:
+    async for line in orchestrator.logs(name):
+        print(f"{name} | {line.text.decode()}")
 
 
 def free_port() -> int:

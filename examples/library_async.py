@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cri
 from cri.v1 import api_pb2 as v1
+from manifests.spec import TaskSpec
 from orchestrator.control import Orchestrator
-from orchestrator.spec import TaskSpec
 from orchestrator.store import MemoryStore
 
 

@@ -6,8 +6,8 @@ call means, and the errors it raises, stands in proto/orchestrator/v1/orchestrat
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
 from cri.rpc import Rpc, table
 from orchestrator.v1 import orchestrator_pb2 as pb
@@ -15,53 +15,53 @@ from orchestrator.v1 import orchestrator_pb2 as pb
 RPCS: tuple[Rpc, ...] = table(pb.DESCRIPTOR)
 
 
-class Api(ABC):
+class Api(Protocol):
     """Raises ``cri.errors.CRIError``, here as there."""
 
-    @abstractmethod
     async def submit(self, request: pb.SubmitRequest) -> pb.SubmitResponse:
         """Declare the tasks of a manifest, all or none."""
 
-    @abstractmethod
+    async def scale(self, request: pb.ScaleRequest) -> pb.ScaleResponse:
+        """Another number of replicas. Raises NotFound."""
+
+    async def rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:
+        """An earlier revision again. Raises NotFound, FailedPrecondition."""
+
+    async def list_declarations(self, request: pb.ListDeclarationsRequest) -> pb.ListDeclarationsResponse:
+        """What is declared, and how far it is rolled out. Raises NotFound."""
+
     async def get(self, request: pb.GetRequest) -> pb.GetResponse:
         """One task. Raises NotFound."""
 
-    @abstractmethod
     async def list(self, request: pb.ListRequest) -> pb.ListResponse:
         """The tasks that match, by name."""
 
-    @abstractmethod
-    def watch(self, request: pb.WatchRequest) -> AsyncIterator[pb.WatchResponse]:
+    def watch(self, request: pb.WatchRequest) -> AsyncGenerator[pb.WatchResponse]:
         """The history after a point, then what happens, without gap or repetition."""
 
-    @abstractmethod
     async def stop(self, request: pb.StopRequest) -> pb.StopResponse:
         """Bring tasks to their end."""
 
-    @abstractmethod
     async def restart(self, request: pb.RestartRequest) -> pb.RestartResponse:
         """A new attempt now. Raises FailedPrecondition for a task that has completed."""
 
-    @abstractmethod
     async def delete(self, request: pb.DeleteRequest) -> pb.DeleteResponse:
         """Stop tasks and forget them; an unknown one is no error."""
 
-    @abstractmethod
-    def logs(self, request: pb.LogsRequest) -> AsyncIterator[pb.LogsResponse]:
+    def logs(self, request: pb.LogsRequest) -> AsyncGenerator[pb.LogsResponse]:
         """What a task wrote. Raises NotFound."""
 
-    @abstractmethod
     async def describe(self, request: pb.DescribeRequest) -> pb.DescribeResponse:
         """Why a task is where it is, and what comes next. Raises NotFound."""
 
-    @abstractmethod
     async def export(self, request: pb.ExportRequest) -> pb.ExportResponse:
         """The declared tasks as a manifest."""
 
-    @abstractmethod
     async def exec(self, request: pb.ExecRequest) -> pb.ExecResponse:
         """A URL that runs a command in a running task. Raises NotFound, FailedPrecondition."""
 
-    @abstractmethod
+    async def reap_orphans(self, request: pb.ReapOrphansRequest) -> pb.ReapOrphansResponse:
+        """Clear away what no known task owns."""
+
     async def info(self, request: pb.InfoRequest) -> pb.InfoResponse:
         """What answers here."""

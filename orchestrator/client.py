@@ -24,7 +24,7 @@ class Client(Connection, Api, rpcs=RPCS):
     """
 
     def _deadline(self, rpc: Rpc, request: Message) -> float | None:
-        if isinstance(request, pb.StopRequest | pb.DeleteRequest) and request.wait:
+        if isinstance(request, pb.StopRequest | pb.DeleteRequest | pb.ReapOrphansRequest) and request.wait:
             return None
         return super()._deadline(rpc, request)
 

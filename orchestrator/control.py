@@ -6,22 +6,27 @@ No wish is carried out here: a method puts an item on the queue and waits for wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from cri import progress
-from cri.errors import FailedPrecondition, InvalidArgument, NotFound
+from cri import logs, progress
+from cri.errors import FailedPrecondition, NotFound
 from cri.logs import Record
 from cri.runtime import Runtime
-from orchestrator import output
+from cri.streaming.transport import cancel
+from manifests.spec import TaskSpec
+from orchestrator.collection import Limits
+from orchestrator.collector import Collector
+from orchestrator.declaring import Declarer, Submitted
 from orchestrator.loop import ControlLoop
+from orchestrator.measure import Measure
+from orchestrator.orphans import Orphans
 from orchestrator.perform import Performer
-from orchestrator.spec import TaskSpec
+from orchestrator.pods import log_path
 from orchestrator.store import Store
 from orchestrator.task import Event, EventKind, Item, State, Task
 from orchestrator.why import why
@@ -31,15 +36,6 @@ __all__ = ["Description", "Orchestrator", "Settings", "Submitted"]
 
 _HISTORY_PAGE = 1000
 _DESCRIBED_EVENTS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted:
-    """What became of one submitted task. ``removed`` is a replica that the spec no longer asks for."""
-
-    task_id: str
-    change: Literal["created", "changed", "unchanged", "removed", "rejected"]
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,103 +59,106 @@ class Orchestrator:
         *,
         state_dir: Path,
         settings: Settings | None = None,
+        limits: Limits | None = None,
         on_pull: progress.Listener | None = None,
+        measure: Measure | None = None,
     ) -> None:
-        """``state_dir`` is where the logs go; ``on_pull`` hears of image pulls."""
-        settings = settings or Settings()
+        """``state_dir`` is where the logs go; ``limits`` say how long logs and images are kept; ``on_pull`` hears of
+        image pulls."""
+        settings, measure = settings or Settings(), measure or Measure()
         self._store = store
         self._state_dir = state_dir.absolute()
         self._on_pull = on_pull
-        self._worker = Worker(store, Performer(runtime, store.instance, self._state_dir), settings)
-        self._loop = ControlLoop(store, runtime, logs=self._state_dir / "logs", relist=settings.relist)
+        self.collector = Collector(store, runtime, self._state_dir, limits or Limits(), measure=measure)
+        performer = Performer(runtime, store.instance, self._state_dir, pull=self.collector.pull)
+        self._worker = Worker(store, performer, settings, measure=measure)
+        self._loop = ControlLoop(
+            store,
+            runtime,
+            settings,
+            health=self._worker.prober.health,
+            measure=measure,
+        )
         self._clock = self._worker.clock
+        self.orphans = Orphans(store, runtime, settings.orphan_grace, self._clock)
+        self.declarer = Declarer(store, self._decided, self._clock)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             with progress.listening(self._on_pull) if self._on_pull is not None else nullcontext():
-                worker = asyncio.create_task(self._worker.run(), name="worker")
                 stack.push_async_callback(self._worker.drain)
-                stack.push_async_callback(_ended, worker)
-                loop = asyncio.create_task(self._loop.run(), name="control loop")
-                stack.push_async_callback(_ended, loop)
+                for part in (self._worker, self._loop, self.declarer, self.collector):
+                    job = asyncio.create_task(part.run(), name=type(part).__name__)
+                    stack.push_async_callback(cancel, job)
             self._open = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._open.aclose()
 
     # --- asking for something -------------------------------------------------------------------------------
 
-    async def submit(self, specs: Sequence[TaskSpec], *, actor: str) -> list[Submitted]:
+    async def submit(
+        self, specs: Sequence[TaskSpec], *, actor: str, source: str = "", prune: bool = False, dry_run: bool = False
+    ) -> list[Submitted]:
         """Declare tasks: new ones start, changed ones restart with the new spec, unchanged ones are left alone.
 
-        ``replicas`` makes ``name-0``, ``name-1``, …; replicas beyond that number are stopped and forgotten. Returns
-        once every item was accepted or rejected, durably; not once it was carried out. Raises InvalidArgument when
-        two specs ask for the same task.
+        ``replicas`` makes ``name-0``, ``name-1``, …; what is no longer asked for is stopped and forgotten, and with
+        ``prune`` also what ``source`` declared before and now does not. Returns once the first items were judged,
+        durably; not once they were carried out. Of a rollout that takes several steps, the others follow.
+        ``dry_run`` only tells. Raises InvalidArgument when two specs ask for the same task.
         """
-        wanted = _wanted(specs)
-        known = {task.id: task for task in await self._store.list()}
-        names = {spec.name for spec in specs}
-        results: dict[str, Submitted] = {}
-        items: list[Item] = []
-        for task_id, spec in wanted.items():
-            task = known.get(task_id)
-            if task is not None and not task.forget and task.spec == spec:
-                results[task_id] = Submitted(task_id=task_id, change="unchanged")
-            elif task is not None and task.spec.name != spec.name:
-                taken = f"{task_id!r} is a task of {task.spec.name!r}; choose another name"
-                results[task_id] = Submitted(task_id=task_id, change="rejected", message=taken)
-            else:
-                items.append(Item(task_id=task_id, wish=State.SCHEDULED, spec=spec, actor=actor))
-        for task in known.values():
-            if task.spec.name in names and task.id not in wanted and not task.forget:
-                cause = "no longer among the replicas"
-                items.append(Item(task_id=task.id, wish=State.COMPLETED, forget=True, actor=actor, cause=cause))
-        for item, event in zip(items, await self._decided(items), strict=True):
-            results[item.task_id] = _result(item, event)
-        return [results[task_id] for task_id in (*wanted, *sorted(results.keys() - wanted.keys()))]
+        return await self.declarer.submit(specs, actor=actor, source=source, prune=prune, dry_run=dry_run)
 
     async def put(
         self, task_id: str, state: State, *, forget: bool = False, actor: str, cause: str = ""
     ) -> Task | None:
-        """Put a task in a state: Scheduled restarts, Completed stops (``forget``: and deletes), Running looks again
-        and tries at once, Failed gives up.
+        """Put a task in a state: Scheduled restarts, Completed stops (``forget``: and deletes, also what was declared
+        if the task is all there is of it; a replica is made anew), Running looks again and tries at once, Failed
+        gives up.
 
         Returns the record once the wish was accepted (None: already forgotten). Raises NotFound for an unknown task
         and FailedPrecondition with the allowed states when the table refuses; the history has the refusal as well.
         """
+        if forget and (known := await self._store.get(task_id)) is not None:
+            await self.declarer.forget([known], actor=actor, cause=cause)
+            return await self._store.get(task_id)
         item = Item(task_id=task_id, wish=state, forget=forget, actor=actor, cause=cause)
-        [event] = await self._decided([item])
+        after = await self._store.last_seq()
+        [event] = await self._decided(await self._store.enqueue([item]), after)
         if event.kind is EventKind.REJECTED:
             raise (FailedPrecondition if event.uid else NotFound)(event.message, details={"task": task_id})
         return await self._store.get(task_id)
 
-    async def _decided(self, items: Sequence[Item]) -> list[Event]:
-        """Enqueue, and wait for the line of history that says what became of each item."""
-        if not items:
-            return []
-        after = await self._store.last_seq()
-        numbers = await self._store.enqueue(items)
+    async def _decided(self, numbers: Sequence[int], after: int) -> list[Event]:
+        """Wait for the line of history, after line ``after``, that says what became of each item."""
         found: dict[int, Event] = {}
         missing = set(numbers)
         async with aclosing(self.watch(after)) as events:
-            async for event in events:
+            while missing:
+                event = await anext(events)
                 if event.item in missing:
                     missing.remove(event.item)
                     found[event.item] = event
-                    if not missing:
-                        break
         return [found[number] for number in numbers]
 
     async def stop_all(self, *, forget: bool, actor: str) -> None:
         """Stop every task and wait until nothing of it is left; ``forget`` drops the records too."""
-        tasks = [task for task in await self._store.list() if forget or not task.ended]
-        await self._decided([Item(task_id=task.id, wish=State.COMPLETED, forget=forget, actor=actor) for task in tasks])
+        tasks = [task for task in await self._store.list() if forget or not task.settled]
+        if forget:
+            names = [one.name for one in await self._store.declarations()]
+            await self.declarer.forget(tasks, names, actor=actor)
+        else:
+            items = [Item(task_id=task.id, wish=State.COMPLETED, actor=actor) for task in tasks]
+            after = await self._store.last_seq()
+            await self._decided(await self._store.enqueue(items), after)
         for task in tasks:
             await self.until(task.id, _left_nothing(task.uid))
+
+    def hurry(self) -> None:
+        """Wait for nobody any more: stops under way, and all that follow, kill at once."""
+        self._worker.performer.hurried.set()
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -176,23 +175,40 @@ class Orchestrator:
         """The known tasks that have all ``labels`` and one of ``states``, by id."""
         return await self._store.list(labels=labels, states=states)
 
-    async def history(self, after: int = 0, *, task_id: str | None = None, limit: int = 1000) -> Sequence[Event]:
-        """Up to ``limit`` lines of history after line ``after``, oldest first."""
+    async def history(
+        self, after: int | None = None, *, task_id: str | None = None, limit: int = 1000
+    ) -> Sequence[Event]:
+        """Up to ``limit`` lines of history after line ``after`` (None: of all that is kept), oldest first.
+
+        Raises HistoryTrimmed when what follows ``after`` is no longer kept.
+        """
         return await self._store.history(after, task_id=task_id, limit=limit)
 
     async def last_seq(self) -> int:
         """The number of the newest line of history: where to ``watch`` from to hear only what is new."""
         return await self._store.last_seq()
 
-    async def watch(self, after: int = 0, *, task_id: str | None = None) -> AsyncGenerator[Event]:
-        """The history after line ``after`` and then each new line, without gap or repetition, until closed."""
+    async def watch(
+        self, after: int | None = None, *, task_id: str | None = None, until: int | None = None
+    ) -> AsyncGenerator[Event]:
+        """The history after line ``after`` (None: all that is kept) and then each new line, without gap or repetition,
+        until closed, or to line ``until``.
+
+        Raises HistoryTrimmed when what follows ``after`` is no longer kept, be it by now.
+        """
         while True:
             rung = self._store.changed.next()
+            newest = await self._store.last_seq()
             page = await self._store.history(after, task_id=task_id, limit=_HISTORY_PAGE)
             for event in page:
+                if until is not None and event.seq > until:
+                    return
                 yield event
                 after = event.seq
+            if not page and until is not None:
+                return
             if not page:
+                after = max(after or 0, newest)  # a task may be quiet for longer than the history goes back
                 await rung.wait()
 
     async def wait(self, task_id: str, states: Collection[State]) -> Task | None:
@@ -201,7 +217,7 @@ class Orchestrator:
 
     async def wait_settled(self, task_ids: Collection[str]) -> dict[str, Task | None]:
         """Wait until each task has ended for good (Completed, or Failed without another try); None: forgotten."""
-        return {task_id: await self.until(task_id, lambda task: task is None or task.ended) for task_id in task_ids}
+        return {task_id: await self.until(task_id, lambda task: task is None or task.settled) for task_id in task_ids}
 
     async def until(self, task_id: str, reached: Callable[[Task | None], bool]) -> Task | None:
         """Wait until ``reached`` says so of the task's record (None: there is none); the answer is that record."""
@@ -212,12 +228,13 @@ class Orchestrator:
                 return task
             await rung.wait()
 
-    async def container(self, task_id: str) -> str:
-        """The id of the running container, for exec and attach. Raises NotFound, FailedPrecondition."""
+    async def container(self, task_id: str, name: str = "") -> str:
+        """The id of a running container (no name: the main one), for exec and attach. Raises NotFound,
+        FailedPrecondition."""
         task = await self.get(task_id)
         if task.state is not State.RUNNING:
             raise FailedPrecondition(f"task {task_id!r} is {task.state}, not Running", details={"task": task_id})
-        return task.container_id
+        return task.containers[task.spec.container(name).name]
 
     async def describe(self, task_id: str) -> Description:
         """Why the task is where it is, what was tried, and when the next try is. Raises NotFound."""
@@ -226,53 +243,40 @@ class Orchestrator:
         return Description(task=task, why=why(task, self._clock()), events=newest)
 
     async def logs(
-        self, task_id: str, *, follow: bool = False, tail: int | None = None, since: float | None = None
+        self,
+        task_id: str,
+        *,
+        container: str = "",
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
     ) -> AsyncGenerator[Record]:
-        """The output of the newest attempt that has any, oldest first, as ``cri.logs`` records.
+        """The output of a container (no name: the main one) of the newest attempt that has any, oldest first, as
+        ``cri.logs`` records.
 
         ``tail`` is a number of records, ``since`` seconds since the epoch. ``follow`` goes on through restarts
         until the task has ended and nothing of it is left. Raises NotFound for an unknown task.
         """
         task = await self.get(task_id)
-        records = output.records(
-            task, self._state_dir, self.until if follow else None, tail=tail, since_ns=round((since or 0.0) * 1e9)
-        )
-        async with aclosing(records):
-            async for record in records:
+        path = partial(log_path, self._state_dir, task, task.spec.container(container).name)
+        newest, since_ns = await asyncio.to_thread(logs.newest, path, task.attempt), round((since or 0.0) * 1e9)
+        if follow:
+            lines = logs.follow_on(path, newest, partial(self._attempt_after, task), tail=tail, since_ns=since_ns)
+        else:
+            lines = logs.records(path(newest), tail=tail, since_ns=since_ns)
+        async with aclosing(lines):
+            async for record in lines:
                 yield record
+
+    async def _attempt_after(self, task: Task, attempt: int) -> int | None:
+        """Wait until ``attempt`` prints no more; the attempt that follows it, None: there will be none."""
+
+        def over(now: Task | None) -> bool:
+            return now is None or now.uid != task.uid or now.swept or now.attempt > attempt
+
+        now = await self.until(task.id, over)
+        return attempt + 1 if now is not None and now.uid == task.uid and now.attempt > attempt else None
 
 
 def _left_nothing(uid: str) -> Callable[[Task | None], bool]:
     return lambda task: task is None or task.uid != uid or task.swept
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
-
-
-def _wanted(specs: Sequence[TaskSpec]) -> dict[str, TaskSpec]:
-    """The tasks that specs ask for, by id."""
-    wanted: dict[str, TaskSpec] = {}
-    for task_id, spec in chain.from_iterable(map(_replicas, specs)):
-        if task_id in wanted:
-            raise InvalidArgument(f"two specs ask for the task {task_id!r}; give each its own name")
-        wanted[task_id] = spec
-    return wanted
-
-
-def _replicas(spec: TaskSpec) -> Iterator[tuple[str, TaskSpec]]:
-    if spec.replicas is None:
-        yield spec.name, spec
-    for number in range(spec.replicas or 0):
-        yield f"{spec.name}-{number}", spec
-
-
-def _result(item: Item, event: Event) -> Submitted:
-    if event.kind is EventKind.REJECTED:
-        return Submitted(task_id=item.task_id, change="rejected", message=event.message)
-    if item.spec is None:
-        return Submitted(task_id=item.task_id, change="removed")
-    if event.kind is EventKind.NOTE:
-        return Submitted(task_id=item.task_id, change="unchanged")
-    return Submitted(task_id=item.task_id, change="created" if event.source is None else "changed")

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.spec import TaskSpec
+from manifests.changes import same_container
+from manifests.spec import TaskSpec
 from orchestrator.task import (
+    NEW_ATTEMPT,
     TRANSITIONS,
     Event,
     Item,
@@ -50,9 +52,11 @@ def accept(item: Item, known: Task | None, *, now: float, uid: str) -> Verdict:
         return _rejected(item, known, str(refused), now)
 
 
-def same_container(one: TaskSpec, other: TaskSpec) -> bool:
-    """Whether what runs by ``one`` may go on running by ``other``: only the number of replicas differs, or nothing."""
-    return one == other or one.model_copy(update={"replicas": other.replicas}) == other
+def _to_resize(known: Task, spec: TaskSpec) -> tuple[str, ...]:
+    """The containers of this attempt that have other limits by ``spec``."""
+    before = {one.name: one.resources for one in known.spec.everyone[len(known.spec.init) :]}
+    changed = {one.name for one in spec.everyone if before.get(one.name, one.resources) != one.resources}
+    return tuple(sorted({*known.resized, *changed} & known.containers.keys()))
 
 
 def _rejected(item: Item, known: Task | None, why: str, now: float) -> Verdict:
@@ -69,15 +73,18 @@ def _begin(item: Item, spec: TaskSpec, now: float, uid: str, *, version: int = 0
 
 
 def _apply(item: Item, spec: TaskSpec, known: Task, now: float, uid: str) -> Verdict:
-    if known.forget or (known.state is State.COMPLETED and not same_container(known.spec, spec)):
+    resources = [one.resources for one in known.spec.everyone] != [one.resources for one in spec.everyone]
+    alike = same_container(known.spec, spec) and not (known.ended and resources)
+    if known.forget or (known.state is State.COMPLETED and not alike):
         # Completed leads nowhere, so a new spec under that name is a new task; what is left of the old one has
         # another uid, and reconciling clears it away before the new one starts.
         gone = farewell(known, cause=f"replaced by a new task {item.task_id!r}", actor=item.actor, now=now)
         new = _begin(item, spec, now, uid, version=known.version)
         return Verdict(new.task, (gone, *new.events))
-    if same_container(known.spec, spec):
-        said = note(known, cause="the spec asks for nothing new", actor=item.actor, now=now, item=item.seq)
-        return Verdict(replace(known, spec=spec), (said,))
+    if alike:
+        cause = "its limits are to be others" if resources else "the spec asks for nothing new"
+        said = note(known, cause=cause, actor=item.actor, now=now, item=item.seq)
+        return Verdict(replace(known, spec=spec, resized=_to_resize(known, spec)), (said,))
     return _restart(replace(known, spec=spec, sandbox_attempt=known.attempt + 1), item, "the spec changed", now)
 
 
@@ -91,7 +98,7 @@ def _restart(known: Task, item: Item, cause: str, now: float) -> Verdict:
         item=item.seq,
         attempt=known.attempt + 1,
         restarts=0,
-        container_id="",
+        **NEW_ATTEMPT,
         **_AFRESH,
     )
     return Verdict(task, (event,))
@@ -112,6 +119,8 @@ _AFRESH: dict[str, Any] = {
 def _wish(item: Item, wish: State, known: Task, now: float) -> Verdict:
     if wish is State.COMPLETED and item.forget and known.ended:
         return _desire(replace(known, forget=True), item, known.state, "to be forgotten", now)
+    if wish is State.COMPLETED and known.state is State.FAILED and not known.settled:
+        return _desire(known, item, State.FAILED, "no other attempt", now)
     if wish not in TRANSITIONS[known.state]:
         raise TransitionRefused(known, wish)
     match wish:
@@ -129,5 +138,5 @@ def _wish(item: Item, wish: State, known: Task, now: float) -> Verdict:
 
 
 def _desire(known: Task, item: Item, desired: State, cause: str, now: float) -> Verdict:
-    task = replace(known, desired=desired, next_try_at=None, tries=0)
+    task = replace(known, desired=desired, next_try_at=None, tries=0, ready=False)
     return Verdict(task, (note(task, cause=item.cause or cause, actor=item.actor, now=now, item=item.seq),))

@@ -8,48 +8,62 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
-from pathlib import Path
 
-from cri.errors import CRIError
+from cri.errors import CRIError, Unimplemented
+from cri.events import listen
 from cri.runtime import Runtime
 from cri.v1 import api_pb2 as v1
-from orchestrator.observe import observe_all
+from orchestrator.dependencies import unmet
+from orchestrator.measure import Measure
+from orchestrator.observe import detailed, observe_all
+from orchestrator.orphans import strangers, timer
 from orchestrator.pods import INSTANCE, TASK
 from orchestrator.reconcile import decide
-from orchestrator.steps import Observed, Settled, Wait
+from orchestrator.steps import Observed, Phase, Settled, Wait
 from orchestrator.store import Store
-from orchestrator.task import Item
+from orchestrator.task import Item, State, Task
+from orchestrator.worker import Settings
 
 _log = logging.getLogger(__name__)
 
 ACTOR = "loop"
-_TELLING = frozenset({v1.CONTAINER_STOPPED_EVENT, v1.CONTAINER_DELETED_EVENT})
+_TELLING = {v1.CONTAINER_STOPPED_EVENT: "stopped", v1.CONTAINER_DELETED_EVENT: "deleted"}
 """The events that happen without our doing; creating and starting is done by the worker, who knows."""
-_RECONNECT = (0.1, 5.0)
-"""Seconds before the event stream is opened again: at first, at most."""
+_DEAF_RELIST = 1.0
+"""Seconds between relists, at most, where the runtime has no events."""
+_SHARE, _LONGEST = 0.02, 3
+"""What relists may take of the time, so that ten thousand idle tasks cost little, in up to so many periods."""
+
+
+def rest(every: float, took: float) -> float:
+    """Seconds to wait after a relist that ``took`` so many."""
+    return min(max(every, took / _SHARE), _LONGEST * every)
 
 
 class ControlLoop:
-    """Watches one runtime for one store. ``logs`` is the folder whose per-task folders go with their tasks."""
+    """Watches one runtime for one store. ``health`` adds what probes found to what was observed."""
 
     def __init__(
         self,
         store: Store,
         runtime: Runtime,
+        settings: Settings,
         *,
-        logs: Path,
-        relist: float,
+        health: Callable[[Observed], Observed] = lambda seen: seen,
         clock: Callable[[], float] = time.time,
+        measure: Measure | None = None,
     ) -> None:
         self._store = store
         self._runtime = runtime
-        self._logs = logs
-        self._every = relist
+        self._health = health
+        self._every = settings.relist
+        self._orphan_grace = settings.orphan_grace
+        self._measure = measure or Measure()
         self._clock = clock
         self._relist_now = asyncio.Event()
         self._stirred: dict[str, str] = {}
@@ -62,32 +76,21 @@ class ControlLoop:
             group.create_task(self._hand_on(), name="events to queue")
             group.create_task(self._relist(), name="relist")
 
-    # --- quick: events --------------------------------------------------------------------------------------
-
     async def _listen(self) -> None:
-        pause, longest = _RECONNECT
-        while True:
-            opened = self._clock()
-            try:
-                # What happened before the stream was open shows in a relist; it runs while the stream is opening.
-                self._relist_now.set()
-                async for event in self._runtime.get_container_events(v1.GetEventsRequest()):
+        # What happened before the stream was open shows in a relist; it runs while the stream is opening.
+        events = listen(self._runtime, opening=self._relist_now.set)
+        try:
+            async with aclosing(events):
+                async for event in events:
                     self._hear(event)
-                _log.info("the runtime closed the stream of events; opening it again in %g s", pause)
-            except CRIError as error:
-                _log.warning("no events from the runtime (%s); trying again in %g s", error, pause)
-            if self._clock() - opened > longest:
-                pause = _RECONNECT[0]
-            await asyncio.sleep(pause)
-            pause = min(longest, pause * 2)
+        except Unimplemented:
+            self._every = min(self._every, _DEAF_RELIST)
+            _log.info("this runtime has no events; looking every %g s instead", self._every)
 
     def _hear(self, event: v1.ContainerEventResponse) -> None:
-        if event.container_event_type not in _TELLING:
-            return
-        labelled = [event.pod_sandbox_status.labels, *(status.labels for status in event.containers_statuses)]
-        for labels in labelled:
-            if labels.get(INSTANCE) == self._store.instance and (task_id := labels.get(TASK)):
-                what = "stopped" if event.container_event_type == v1.CONTAINER_STOPPED_EVENT else "deleted"
+        what = _TELLING.get(event.container_event_type)
+        for labels in (event.pod_sandbox_status.labels, *(status.labels for status in event.containers_statuses)):
+            if what and labels.get(INSTANCE) == self._store.instance and (task_id := labels.get(TASK)):
                 self._stirred[task_id] = f"the runtime says: {what}"
                 self._stir.set()
                 return
@@ -97,10 +100,9 @@ class ControlLoop:
             await self._stir.wait()
             self._stir.clear()
             stirred, self._stirred = self._stirred, {}
-            await self._ask_to_look(stirred.items())
+            await self._ask_to_look([Item(task_id=each, actor=ACTOR, cause=cause) for each, cause in stirred.items()])
 
-    async def _ask_to_look(self, tasks: Iterable[tuple[str, str]]) -> None:
-        items = [Item(task_id=task_id, actor=ACTOR, cause=cause) for task_id, cause in tasks]
+    async def _ask_to_look(self, items: Sequence[Item]) -> None:
         if not items:
             return
         try:
@@ -108,44 +110,49 @@ class ControlLoop:
         except CRIError:
             _log.exception("the queue cannot be written; the next relist sees the same again")
 
-    # --- right: the relist ----------------------------------------------------------------------------------
-
     async def _relist(self) -> None:
+        took = 0.0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
+                async with asyncio.timeout(rest(self._every, took)):
                     await self._relist_now.wait()
             self._relist_now.clear()
             try:
-                await self._ask_to_look(await self.differences())
-                await self._drop_logs()
+                took = await self._compare()
             except CRIError as error:
                 _log.warning("the runtime cannot be listed (%s); trying again in %g s", error, self._every)
-            except OSError:
-                _log.exception("logs of forgotten tasks cannot be removed")
+            except Exception:  # noqa: BLE001 - logged; it makes everything right in the end, so it must not end itself
+                _log.exception("a relist failed; trying again in %g s", self._every)
 
-    async def differences(self) -> list[tuple[str, str]]:
-        """The tasks about which something is to be done, and why."""
+    async def _compare(self) -> float:
+        begun = time.perf_counter()
+        found, orphans = await self.differences()
+        self._measure.reconciled(took := time.perf_counter() - begun)
+        # Who is at a task looks as well; where it goes wrong all the same, the next relist sees it. Else a worker with
+        # much to do would find one more look at each task for every relist that passed meanwhile.
+        busy = await self._store.busy()
+        due, cause = self._clock() + self._orphan_grace, f"no task has owned it for {self._orphan_grace:g} s"
+        looks = [Item(task_id=id_, actor=ACTOR, cause="known and observed differ") for id_ in found if id_ not in busy]
+        await self._ask_to_look(looks + [timer(task_id, due, ACTOR, cause) for task_id in orphans])
+        return took
+
+    async def differences(self) -> tuple[list[str], list[str]]:
+        """The tasks about which something is to be done, and those that are there and not known."""
         there = await observe_all(self._runtime, self._store.instance)
         known = await self._store.list()  # after the runtime: a thing is made only once its task is in the Db
+        declared = defaultdict[str, list[Task]](list)
+        for task in known:
+            declared[task.spec.name].append(task)
         now = self._clock()
-        found: list[tuple[str, str]] = []
+        found: list[str] = []
         for task in known:
             seen = there.get(task.id, Observed())
-            step = decide(task.desired, task, replace(seen, image=True), now)
+            if task.state is State.SCHEDULED:  # for those that run it does not matter, and they are many
+                images = frozenset(container.image for container in task.spec.everyone)
+                seen = replace(seen, images=images, unmet=unmet(task.spec, declared))
+            if not task.ended and any(container.phase is Phase.EXITED for container in seen.containers):
+                seen = await detailed(self._runtime, seen)  # one that ended well may be as it should be
+            step = decide(task.desired, task, self._health(seen), now)
             if not isinstance(step, Wait) and not (isinstance(step, Settled) and step.swept == task.swept):
-                found.append((task.id, "known and observed differ"))
-        strangers = there.keys() - {task.id for task in known}
-        return found + [(task_id, "no such task is known") for task_id in sorted(strangers)]
-
-    async def _drop_logs(self) -> None:
-        """Logs go when the record is gone."""
-        folders = await asyncio.to_thread(_folders, self._logs)
-        uids = {task.uid for task in await self._store.list()}  # after the folders, for the same reason
-        for folder in folders:
-            if folder.name not in uids:
-                await asyncio.to_thread(shutil.rmtree, folder)
-
-
-def _folders(parent: Path) -> list[Path]:
-    return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
+                found.append(task.id)
+        return found, sorted(strangers(there, (task.id for task in known)))

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
+from cri.documents import Format
 from cri.errors import InvalidArgument
-from orchestrator import manifest
-from orchestrator.documents import Format
-from orchestrator.task import Event, EventKind, State, Task
+from manifests import manifest
+from orchestrator.declaration import Declaration
+from orchestrator.declaring import Submitted
+from orchestrator.orphans import Orphan
+from orchestrator.rollout import has_arrived
+from orchestrator.task import Event, State, Task
 from orchestrator.v1 import orchestrator_pb2 as pb
 
-STATES: dict[State, pb.State] = {state: getattr(pb, f"STATE_{state.name}") for state in State}
-_STATE_OF = {int(number): state for state, number in STATES.items()}
-_KINDS: dict[EventKind, pb.Event.Kind] = {kind: getattr(pb.Event, f"KIND_{kind.name}") for kind in EventKind}
+_M = TypeVar("_M", bound=Message)
+
+STATES: dict[State | None, pb.State] = {state: getattr(pb, f"STATE_{state.name}") for state in State}
+_STATE_OF = {int(number): state for state, number in STATES.items() if state is not None}
 _FORMATS: dict[pb.Format, Format] = {pb.FORMAT_YAML: "yaml", pb.FORMAT_JSON: "json", pb.FORMAT_TOML: "toml"}
-FORMATS = {form: number for number, form in _FORMATS.items()}
 
 
 def nanoseconds(seconds: float | None) -> int:
     """0 for "not yet"."""
     return round(seconds * 1e9) if seconds else 0
-
-
-def state_name(number: int) -> str:
-    """``STATE_RUNNING`` -> ``Running``; an unknown one is ``""``."""
-    state = _STATE_OF.get(number)
-    return state.value if state else ""
 
 
 def state_of(number: int) -> State:
@@ -45,47 +47,54 @@ def format_of(number: pb.Format, text: str = "") -> Format:
     return _FORMATS[number]
 
 
+def _filled(kind: type[_M], source: object, **given: Any) -> _M:
+    """A message with what is ``given``, and for its other fields what ``source`` has under their names: times in
+    nanoseconds, members of an enum by their names, None as absent."""
+    for field in kind.DESCRIPTOR.fields:
+        value = getattr(source, field.name.removesuffix("_ns"), None)
+        if field.name in given or value is None:
+            continue
+        if field.name.endswith("_ns"):
+            value = nanoseconds(value)
+        elif isinstance(value, Enum) and field.enum_type is not None:
+            value = field.enum_type.values_by_name[f"{field.enum_type.name.upper()}_{value.name}"].number
+        given[field.name] = value
+    return kind(**given)
+
+
+def result_message(result: Submitted) -> pb.SubmitResponse.Result:
+    """What becomes of a submitted task, as the service tells it."""
+    change = getattr(pb.SubmitResponse, f"CHANGE_{result.change.upper()}")
+    return _filled(pb.SubmitResponse.Result, result, name=result.task_id, change=change)
+
+
+def declaration_message(declared: Declaration, tasks: Sequence[Task], now: float) -> pb.Declaration:
+    """What is declared under a name, with how many of its ``tasks`` have come how far."""
+    return _filled(
+        pb.Declaration,
+        declared,
+        revisions=[
+            _filled(pb.Declaration.Revision, one, image=one.spec.image, spec_json=json.dumps(manifest.plain(one.spec)))
+            for one in declared.revisions
+        ],
+        wanted=len(declared.spec.task_ids),
+        updated=sum(task.spec == declared.spec for task in tasks),
+        arrived=sum(has_arrived(task, declared.spec, now) for task in tasks),
+    )
+
+
 def task_message(task: Task) -> pb.Task:
     """A task as the service tells of it."""
-    return pb.Task(
-        name=task.id,
-        uid=task.uid,
-        state=STATES[task.state],
-        desired=STATES[task.desired],
-        attempt=task.attempt,
-        reason=task.reason,
-        message=task.message,
-        exit_code=task.exit_code,
-        created_at_ns=nanoseconds(task.created_at),
-        started_at_ns=nanoseconds(task.started_at),
-        finished_at_ns=nanoseconds(task.finished_at),
-        next_try_at_ns=nanoseconds(task.next_try_at),
-        sandbox_id=task.sandbox_id,
-        container_id=task.container_id,
-        spec_json=json.dumps(manifest.plain(task.spec)),
-        image=task.spec.image,
-        labels=task.spec.labels,
-    )
+    spec = json.dumps(manifest.plain(task.spec))
+    return _filled(pb.Task, task, name=task.id, spec_json=spec, image=task.spec.image, labels=task.spec.labels)
+
+
+def orphan_message(orphan: Orphan) -> pb.Orphan:
+    """What nobody knows, as the service tells of it."""
+    return _filled(pb.Orphan, orphan, task=orphan.task_id)
 
 
 def event_message(event: Event) -> pb.Event:
     """A line of the history as the service tells it."""
-    ends: dict[str, Any] = {}
-    if event.source is not None:
-        ends["from_state"] = STATES[event.source]
-    if event.target is not None:
-        ends["to_state"] = STATES[event.target]
-    return pb.Event(
-        sequence=event.seq,
-        time_ns=nanoseconds(event.time),
-        task=event.task_id,
-        uid=event.uid,
-        kind=_KINDS[event.kind],
-        cause=event.cause,
-        actor=event.actor,
-        reason=event.reason,
-        message=event.message,
-        attempt=event.attempt,
-        exit_code=event.exit_code,
-        **ends,
-    )
+    ends = {"from_state": STATES.get(event.source), "to_state": STATES.get(event.target)}
+    return _filled(pb.Event, event, sequence=event.seq, task=event.task_id, **ends)

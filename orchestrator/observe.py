@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from cri.errors import NotFound
 from cri.runtime import Runtime
+from cri.streaming.transport import cancel
 from cri.v1 import api_pb2 as v1
-from orchestrator.pods import ATTEMPT, INSTANCE, TASK, UID, image_spec
+from manifests.cri_messages import image_spec
+from orchestrator.pods import ATTEMPT, INSTANCE, PRE_STOP, TASK, UID
 from orchestrator.steps import Observed, Phase, SeenContainer, SeenSandbox
 from orchestrator.task import State, Task
 
@@ -20,59 +24,76 @@ _PHASES = {
     v1.CONTAINER_EXITED: Phase.EXITED,
     v1.CONTAINER_UNKNOWN: Phase.EXITED,
 }
-_Found = TypeVar("_Found", v1.PodSandbox, v1.Container)
+_Listing = asyncio.Task[Mapping[str, Observed]]
 _LOST_EXIT_CODE = 255
 """What a container that the runtime has lost sight of is taken to have ended with."""
+_REST = 0.1
+"""Seconds before the next listing for each thousand tasks of one: so a start of ten thousand is not all listings."""
 
 
-async def observe(runtime: Runtime, instance: str, task_id: str, known: Task | None) -> Observed:
-    """What there is of one task, with exit codes and, where it matters for the next step, its image."""
-    seen = (await _list(runtime, {INSTANCE: instance, TASK: task_id})).get(task_id, Observed())
-    detailed = [await _detail(runtime, container) for container in seen.containers]
-    image = (
-        known is not None
-        and known.state is State.SCHEDULED
-        and known.desired is State.RUNNING
-        and await has_image(runtime, known)
-    )
-    return replace(seen, containers=tuple(one for one in detailed if one is not None), image=image)
+class Looker:
+    """Looks at single tasks. Whoever asks while a listing is under way shares the next one: a runtime looks through
+    everything for each listing, so a thousand tasks that each had their own would cost a million."""
+
+    def __init__(self, runtime: Runtime, instance: str) -> None:
+        self._runtime = runtime
+        self._instance = instance
+        self._asked: set[str] = set()
+        self._coming: _Listing | None = None
+        self._under_way: _Listing | None = None
+        self._rested = 0.0
+
+    async def look(self, task_id: str, known: Task | None) -> Observed:
+        """What there is of one task, with exit codes and, where it matters for the next step, its images."""
+        seen = await detailed(self._runtime, await self._list(task_id))
+        starts = known is not None and known.state is State.SCHEDULED and known.desired is State.RUNNING
+        images = await _images(self._runtime, known) if known is not None and starts else frozenset[str]()
+        return replace(seen, images=images)
+
+    async def aclose(self) -> None:
+        """End what is under way for those who no longer wait."""
+        await cancel(*(listing for listing in (self._coming, self._under_way) if listing is not None))
+
+    async def _list(self, task_id: str) -> Observed:
+        # A listing that has begun may have missed what the caller did just now; the next one cannot.
+        self._asked.add(task_id)
+        if self._coming is None:
+            self._coming = asyncio.create_task(self._list_after(self._under_way), name="listing")
+        return (await asyncio.shield(self._coming)).get(task_id, Observed())
+
+    async def _list_after(self, before: _Listing | None) -> Mapping[str, Observed]:
+        if before is not None:
+            await asyncio.wait({before})
+        if (rest := self._rested - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
+        self._under_way, self._coming = self._coming, None
+        asked, self._asked = self._asked, set()
+        only = {TASK: asked.pop()} if len(asked) == 1 else {}
+        found = await observe_all(self._runtime, self._instance, **only)
+        self._rested = time.monotonic() + len(found) // 1000 * _REST
+        return found
 
 
-async def observe_all(runtime: Runtime, instance: str) -> Mapping[str, Observed]:
-    """What there is of every task, by task id: enough to see whether something is to be done, not more."""
-    return await _list(runtime, {INSTANCE: instance})
+async def _images(runtime: Runtime, task: Task) -> frozenset[str]:
+    """Which of its images are there."""
+    wanted = {container.image: image_spec(container.image, task.spec.platform) for container in task.spec.everyone}
+    found = {image: await runtime.image_status(v1.ImageStatusRequest(image=spec)) for image, spec in wanted.items()}
+    return frozenset(image for image, answer in found.items() if answer.HasField("image"))
 
 
-async def has_image(runtime: Runtime, task: Task) -> bool:
-    answer = await runtime.image_status(v1.ImageStatusRequest(image=image_spec(task)))
-    return answer.HasField("image")
-
-
-async def _list(runtime: Runtime, labels: Mapping[str, str]) -> Mapping[str, Observed]:
+async def observe_all(runtime: Runtime, instance: str, **only: str) -> Mapping[str, Observed]:
+    """What there is of every task, or ``only`` of some by their labels, by task id: enough to see whether something
+    is to be done, not more."""
+    labels = {INSTANCE: instance, **only}
+    seen = defaultdict[str, tuple[list[SeenSandbox], list[SeenContainer]]](lambda: ([], []))
     # Containers first: one that is made in between then has its sandbox in the later list.
-    containers = await runtime.list_containers(
-        v1.ListContainersRequest(filter=v1.ContainerFilter(label_selector=labels))
-    )
-    sandboxes = await runtime.list_pod_sandbox(
-        v1.ListPodSandboxRequest(filter=v1.PodSandboxFilter(label_selector=labels))
-    )
-    boxes = _by_task(sandboxes.items)
-    inside = _by_task(containers.containers)
-    return {
-        task_id: Observed(
-            sandboxes=tuple(_sandbox(one) for one in boxes.get(task_id, ())),
-            containers=tuple(_container(one) for one in inside.get(task_id, ())),
-        )
-        for task_id in boxes.keys() | inside.keys()
-    }
-
-
-def _by_task(found: Iterable[_Found]) -> Mapping[str, list[_Found]]:
-    sorted_out: defaultdict[str, list[_Found]] = defaultdict(list)
-    for one in found:
-        if task_id := one.labels.get(TASK):
-            sorted_out[task_id].append(one)
-    return sorted_out
+    of_containers = v1.ListContainersRequest(filter=v1.ContainerFilter(label_selector=labels))
+    for container in (await runtime.list_containers(of_containers)).containers:
+        seen[container.labels.get(TASK, "")][1].append(_container(container))
+    of_sandboxes = v1.ListPodSandboxRequest(filter=v1.PodSandboxFilter(label_selector=labels))
+    for sandbox in (await runtime.list_pod_sandbox(of_sandboxes)).items:
+        seen[sandbox.labels.get(TASK, "")][0].append(_sandbox(sandbox))
+    return {task_id: Observed(sandboxes=tuple(s), containers=tuple(c)) for task_id, (s, c) in seen.items() if task_id}
 
 
 def _attempt(labels: Mapping[str, str]) -> int:
@@ -96,7 +117,15 @@ def _container(found: v1.Container) -> SeenContainer:
         uid=found.labels.get(UID, ""),
         attempt=_attempt(found.labels),
         phase=_PHASES[found.state],
+        name=found.metadata.name,
+        pre_stop=tuple(json.loads(found.annotations[PRE_STOP])) if PRE_STOP in found.annotations else (),
     )
+
+
+async def detailed(runtime: Runtime, seen: Observed) -> Observed:
+    """``seen`` with the times and exit codes of its containers."""
+    found = [await _detail(runtime, container) for container in seen.containers]
+    return replace(seen, containers=tuple(one for one in found if one is not None))
 
 
 async def _detail(runtime: Runtime, container: SeenContainer) -> SeenContainer | None:

@@ -6,37 +6,35 @@ Every call here is translation: a message in, one or two calls on the ``Orchestr
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from importlib.metadata import version
-from typing import Any
 
-from cri.errors import InvalidArgument, NotFound, OutOfRange
+from cri import probing
+from cri.errors import FailedPrecondition, InvalidArgument, NotFound, OutOfRange
 from cri.runtime import Runtime
 from cri.server import Server, serve
 from cri.tls import Tls
 from cri.v1 import api_pb2 as v1
-from orchestrator import manifest
+from manifests import manifest
 from orchestrator.api import RPCS, Api
 from orchestrator.control import Orchestrator
-from orchestrator.messages import event_message, format_of, state_of, task_message
-from orchestrator.spec import TaskSpec
-from orchestrator.task import Event, State, Task
+from orchestrator.messages import (
+    declaration_message,
+    event_message,
+    format_of,
+    orphan_message,
+    result_message,
+    state_of,
+    task_message,
+)
+from orchestrator.task import State, Task
 from orchestrator.v1 import orchestrator_pb2 as pb
 
 MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes of a manifest's text."""
 
-HISTORY_PAGE = 1000
-"""Lines of history read at once."""
-
-_CHANGES: dict[str, pb.SubmitResponse.Change] = {
-    "created": pb.SubmitResponse.CHANGE_CREATED,
-    "changed": pb.SubmitResponse.CHANGE_CHANGED,
-    "unchanged": pb.SubmitResponse.CHANGE_UNCHANGED,
-    "removed": pb.SubmitResponse.CHANGE_REMOVED,
-    "rejected": pb.SubmitResponse.CHANGE_REJECTED,
-}
 _STREAMS = {"stdout": pb.LogsResponse.STREAM_STDOUT, "stderr": pb.LogsResponse.STREAM_STDERR}
 
 
@@ -54,19 +52,37 @@ class Service(Api):
             raise InvalidArgument(f"manifest: {size} bytes are too many; at most {MAX_MANIFEST}, so split it")
         if request.directory and not os.path.isabs(request.directory):
             raise InvalidArgument(f"directory: {request.directory!r} must be an absolute path")
+        if request.prune and not request.source:
+            raise InvalidArgument("source: is required with prune: it says whose tasks are the ones to go")
         form = format_of(request.format, request.manifest)
-        specs = manifest.parse(request.manifest, form, source=request.source, directory=request.directory)
-        results = await self._orchestrator.submit(specs, actor=request.actor or "api")
-        return pb.SubmitResponse(
-            results=[
-                pb.SubmitResponse.Result(
-                    name=one.task_id,
-                    change=_CHANGES[one.change],
-                    message=one.message,
-                )
-                for one in results
-            ]
+        warnings: list[str] | None = [] if request.lenient else None
+        specs = manifest.parse(request.manifest, form, request.source or "manifest", request.directory, warnings)
+        results = await self._orchestrator.submit(
+            specs,
+            actor=request.actor or "api",
+            source=os.path.join(request.directory, os.path.basename(request.source)),
+            prune=request.prune,
+            dry_run=request.dry_run,
         )
+        return pb.SubmitResponse(results=map(result_message, results), warnings=warnings)
+
+    async def scale(self, request: pb.ScaleRequest) -> pb.ScaleResponse:
+        results = await self._orchestrator.declarer.scale(
+            _named(request.name), request.replicas, actor=request.actor or "api"
+        )
+        return pb.ScaleResponse(results=map(result_message, results))
+
+    async def rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:
+        results = await self._orchestrator.declarer.rollback(
+            _named(request.name), request.revision, actor=request.actor or "api"
+        )
+        return pb.RollbackResponse(results=map(result_message, results))
+
+    async def list_declarations(self, request: pb.ListDeclarationsRequest) -> pb.ListDeclarationsResponse:
+        sequence = await self._orchestrator.last_seq()
+        found = await self._orchestrator.declarer.list(request.names)
+        told = [declaration_message(one, tasks, time.time()) for one, tasks in found]
+        return pb.ListDeclarationsResponse(declarations=told, sequence=sequence)
 
     async def get(self, request: pb.GetRequest) -> pb.GetResponse:
         return pb.GetResponse(task=task_message(await self._orchestrator.get(_named(request.name))))
@@ -77,57 +93,57 @@ class Service(Api):
         tasks = [task for task in await self._select(request.selector) if not states or task.state in states]
         return pb.ListResponse(tasks=[task_message(task) for task in tasks], sequence=sequence)
 
-    async def watch(self, request: pb.WatchRequest) -> AsyncIterator[pb.WatchResponse]:
+    async def watch(self, request: pb.WatchRequest) -> AsyncGenerator[pb.WatchResponse]:
         newest = await self._orchestrator.last_seq()
         if request.after > newest:
             raise OutOfRange(f"after: {request.after} lies beyond the newest event, {newest}: this is another history")
-        events = self._happening(request) if request.follow else self._happened(request, newest)
+        until = None if request.follow else newest
+        events = self._orchestrator.watch(request.after or None, task_id=request.task or None, until=until)
         async with aclosing(events):
             async for event in events:
                 yield pb.WatchResponse(event=event_message(event))
 
-    async def _happening(self, request: pb.WatchRequest) -> AsyncGenerator[Event]:
-        events: Any = self._orchestrator.watch(request.after, task_id=request.task or None)
-        async with aclosing(events):
-            async for event in events:
-                yield event
-
-    async def _happened(self, request: pb.WatchRequest, newest: int) -> AsyncGenerator[Event]:
-        after = request.after
-        while page := await self._orchestrator.history(after, task_id=request.task or None, limit=HISTORY_PAGE):
-            for event in page:
-                if event.seq > newest:
-                    return
-                yield event
-            after = page[-1].seq
-
     async def stop(self, request: pb.StopRequest) -> pb.StopResponse:
-        tasks = [task for task in await self._chosen(request.selector, request.all) if not task.ended]
-        names = await self._put(tasks, State.COMPLETED, "stop")
+        tasks = [task for task in await self._chosen(request.selector, request.all) if not task.settled]
+        for task in tasks:
+            try:
+                await self._orchestrator.put(task.id, State.COMPLETED, actor="api", cause="stop")
+            except (FailedPrecondition, NotFound):
+                # Between our look and the wish it came to its end by itself, or by another hand.
+                if any(one.uid == task.uid and not one.settled for one in await self._orchestrator.list()):
+                    raise
+        names = [task.id for task in tasks]
         if request.wait:
             await self._orchestrator.wait_settled(names)
         return pb.StopResponse(names=names)
 
     async def restart(self, request: pb.RestartRequest) -> pb.RestartResponse:
-        tasks = await self._chosen(request.selector, request.all)
-        return pb.RestartResponse(names=await self._put(tasks, State.SCHEDULED, "restart"))
+        names: list[str] = []
+        refused: list[str] = []
+        for task in await self._chosen(request.selector, request.all):
+            try:
+                await self._orchestrator.put(task.id, State.SCHEDULED, actor="api", cause="restart")
+                names.append(task.id)
+            except (FailedPrecondition, NotFound) as error:
+                refused.append(error.message)
+        if refused:
+            raise FailedPrecondition("\n".join([*refused, f"restarting the others: {', '.join(names) or 'none'}"]))
+        return pb.RestartResponse(names=names)
 
     async def delete(self, request: pb.DeleteRequest) -> pb.DeleteResponse:
         tasks = await self._chosen(request.selector, request.all, known=False)
-        names = await self._put(tasks, State.COMPLETED, "delete", forget=True)
+        names = [one.name for one, _ in await self._orchestrator.declarer.list()]
+        meant = names if request.all else set(names).intersection(request.selector.names)
+        await self._orchestrator.declarer.forget(tasks, list(meant), actor="api", cause="delete")
         if request.wait:
-            for name in names:
-                await self._orchestrator.wait(name, ())
-        return pb.DeleteResponse(names=names)
+            for task in tasks:
+                await self._orchestrator.until(task.id, _replaced(task.uid))
+        return pb.DeleteResponse(names=[task.id for task in tasks])
 
-    async def _put(self, tasks: Sequence[Task], state: State, cause: str, *, forget: bool = False) -> Sequence[str]:
-        for task in tasks:
-            await self._orchestrator.put(task.id, state, forget=forget, actor="api", cause=cause)
-        return [task.id for task in tasks]
-
-    async def logs(self, request: pb.LogsRequest) -> AsyncIterator[pb.LogsResponse]:
-        lines: Any = self._orchestrator.logs(
+    async def logs(self, request: pb.LogsRequest) -> AsyncGenerator[pb.LogsResponse]:
+        lines = self._orchestrator.logs(
             _named(request.name),
+            container=request.container,
             follow=request.follow,
             tail=request.tail if request.HasField("tail") else None,
             since=request.since_ns / 1e9 if request.since_ns else None,
@@ -140,36 +156,31 @@ class Service(Api):
 
     async def describe(self, request: pb.DescribeRequest) -> pb.DescribeResponse:
         told = await self._orchestrator.describe(_named(request.name))
+        addresses: Sequence[str] = ()
+        if told.task.sandbox_id:
+            with suppress(NotFound):
+                addresses = await probing.addresses(self._runtime, told.task.sandbox_id)
         return pb.DescribeResponse(
             task=task_message(told.task),
             why=told.why,
             events=[event_message(event) for event in told.events],
-            addresses=await self._addresses(told.task.sandbox_id),
+            addresses=addresses,
         )
 
-    async def _addresses(self, sandbox_id: str) -> Sequence[str]:
-        if not sandbox_id:
-            return []
-        try:
-            answer = await self._runtime.pod_sandbox_status(v1.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id))
-        except NotFound:
-            return []
-        network = answer.status.network
-        return [ip for ip in (network.ip, *(one.ip for one in network.additional_ips)) if ip]
-
     async def export(self, request: pb.ExportRequest) -> pb.ExportResponse:
-        specs: dict[str, TaskSpec] = {}
-        for task in await self._select(request.selector):
-            specs.setdefault(task.spec.name, task.spec)
+        names = {task.spec.name for task in await self._select(request.selector)}.union(request.selector.names)
+        everything = not request.selector.names and not request.selector.labels
+        declared = await self._orchestrator.declarer.list()
+        specs = [one.spec for one, _ in declared if everything or one.name in names]
         form = format_of(request.format or pb.FORMAT_YAML)
-        return pb.ExportResponse(manifest=manifest.export(list(specs.values()), form) if specs else "")
+        return pb.ExportResponse(manifest=manifest.export(specs, form) if specs else "")
 
     async def exec(self, request: pb.ExecRequest) -> pb.ExecResponse:
         if not request.command:
             raise InvalidArgument("command: is required, one word an entry")
         answer = await self._runtime.exec(
             v1.ExecRequest(
-                container_id=await self._orchestrator.container(_named(request.name)),
+                container_id=await self._orchestrator.container(_named(request.name), request.container),
                 cmd=request.command,
                 tty=request.tty,
                 stdin=request.stdin,
@@ -179,10 +190,18 @@ class Service(Api):
         )
         return pb.ExecResponse(url=answer.url)
 
+    async def reap_orphans(self, request: pb.ReapOrphansRequest) -> pb.ReapOrphansResponse:
+        orphans = self._orchestrator.orphans
+        if request.dry_run:
+            found = await orphans.list()
+        else:
+            found = await orphans.reap(actor=request.actor or "api", wait=request.wait)
+        return pb.ReapOrphansResponse(orphans=map(orphan_message, found))
+
     async def info(self, request: pb.InfoRequest) -> pb.InfoResponse:
         behind = await self._runtime.version(v1.VersionRequest())
         return pb.InfoResponse(
-            version=own_version(),
+            version=version("minicri"),
             instance=self._instance,
             runtime_name=behind.runtime_name,
             runtime_version=behind.runtime_version,
@@ -201,21 +220,21 @@ class Service(Api):
             return tasks
         wanted = set(selector.names)
         found = [task for task in tasks if task.id in wanted or task.spec.name in wanted]
-        missing = wanted - {task.id for task in found} - {task.spec.name for task in found}
+        declared = {one.name for one, _ in await self._orchestrator.declarer.list()}
+        missing = wanted - {task.id for task in found} - {task.spec.name for task in found} - declared
         if missing and known:
             raise NotFound(f"no task {', '.join(sorted(missing))}", details={"names": ",".join(sorted(missing))})
         return found
+
+
+def _replaced(uid: str) -> Callable[[Task | None], bool]:
+    return lambda task: task is None or task.uid != uid
 
 
 def _named(name: str) -> str:
     if not name:
         raise InvalidArgument("name: is required")
     return name
-
-
-def own_version() -> str:
-    """The version of this distribution."""
-    return version("minicri")
 
 
 def server(service: Service, address: str, *, tls: Tls | None = None, insecure: bool = False) -> Server:

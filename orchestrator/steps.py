@@ -18,6 +18,16 @@ class Phase(StrEnum):
     EXITED = "exited"
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What its probes say of a container. ``failed`` says why it cannot go on; empty: it can."""
+
+    ready: bool
+    failed: str = ""
+    said: str = ""
+    """Why it is not ready."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenSandbox:
     id: str
@@ -35,6 +45,14 @@ class SeenContainer:
     uid: str
     attempt: int
     phase: Phase
+    name: str = ""
+    """Which container of the task it is."""
+    pre_stop: tuple[str, ...] = ()
+    health: Health | None = None
+    hooked: bool = False
+    """Its post_start hook has run since this look began."""
+    resized: bool = False
+    """Its limits were changed since this look began."""
     exit_code: int | None = None
     reason: str = ""
     message: str = ""
@@ -44,13 +62,14 @@ class SeenContainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What there is of one task, found by label. ``image`` is whether its image is there; ``pulled``, whether it was
-    pulled since this look began."""
+    """What there is of one task, found by label. ``images`` are those of its images that are there; ``pulled``, those
+    that were pulled since this look began. ``unmet`` is what of its dependencies it waits for, for a person."""
 
     sandboxes: tuple[SeenSandbox, ...] = ()
     containers: tuple[SeenContainer, ...] = ()
-    image: bool = False
-    pulled: bool = False
+    images: frozenset[str] = frozenset()
+    pulled: frozenset[str] = frozenset()
+    unmet: str = ""
 
 
 # --- the steps -----------------------------------------------------------------------------------------------
@@ -69,8 +88,11 @@ class RunSandbox:
 
 @dataclass(frozen=True, slots=True)
 class CreateContainer:
+    """The container of the task that has this name."""
+
     sandbox_id: str
     attempt: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +101,26 @@ class StartContainer:
 
 
 @dataclass(frozen=True, slots=True)
-class StopContainer:
+class RunHook:
+    """The post_start hook of a container that has been started."""
+
     container_id: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResources:
+    """Give a container that runs the limits that its spec now has."""
+
+    container_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopContainers:
+    """All at once; ``grace`` is in seconds."""
+
+    container_ids: tuple[str, ...]
     grace: float
 
 
@@ -107,10 +147,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Which container is about to be started, and where; the state stays."""
+    """Something to be written down before the next step; the state stays."""
 
-    sandbox_id: str
-    container_id: str
+    changes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +171,19 @@ class Forget:
     """Nothing is left of it, and nobody wants the record."""
 
 
-Effect = PullImage | RunSandbox | CreateContainer | StartContainer | StopContainer | RemoveContainer | RemoveSandbox
+Effect = (
+    PullImage
+    | RunSandbox
+    | CreateContainer
+    | StartContainer
+    | RunHook
+    | UpdateResources
+    | StopContainers
+    | RemoveContainer
+    | RemoveSandbox
+)
 Action = Effect | Wait | Settled | Forget
 Step = Action | Record | Remember
 
-STARTING = (PullImage, RunSandbox, CreateContainer, StartContainer)
+STARTING = (PullImage, RunSandbox, CreateContainer, StartContainer, RunHook)
 """The steps on the way up: when one of these cannot succeed, the attempt has failed."""

@@ -7,12 +7,12 @@ since the epoch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.spec import TaskSpec
+from manifests.spec import TaskSpec
 
 
 class State(StrEnum):
@@ -36,6 +36,16 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 )
 """What may follow what. Pending or Scheduled to Completed is a cancel before running; Running or Failed to Scheduled
 is a restart; a state that follows itself is a new look or a new try at the same thing."""
+
+WAITING = "Waiting"
+"""The reason of a task that waits for others before it is started."""
+NOT_READY = "NotReady"
+"""The reason of a task that runs and is not ready; the message says what its probes say."""
+UNHEALTHY = "Unhealthy"
+"""The reason of an attempt that a startup or liveness probe has ended."""
+
+NEW_ATTEMPT: Mapping[str, Any] = MappingProxyType({"containers": {}, "hooked": (), "resized": ()})
+"""What of a record is about the attempt under way, as it is before anything was done for it."""
 
 ENDED = frozenset({State.COMPLETED, State.FAILED})
 """The states in which nothing of the task is left to run."""
@@ -67,7 +77,14 @@ class Task:
     tries: int = 0
     """Calls to the runtime that failed during this attempt; they make the wait before the next one grow."""
     sandbox_id: str = ""
-    container_id: str = ""
+    containers: Mapping[str, str] = field(default_factory=dict)
+    """Ids of this attempt's containers by name: each is written down before it is started."""
+    hooked: tuple[str, ...] = ()
+    """The containers of this attempt whose post_start hook has run."""
+    resized: tuple[str, ...] = ()
+    """The containers of this attempt whose limits are to be changed while they run."""
+    ready: bool = False
+    """It runs, and its probes have nothing against it."""
     swept: bool = False
     """It has ended, and nothing of it is left in the runtime."""
     exit_code: int | None = None
@@ -83,8 +100,18 @@ class Task:
     """Grows by one with every write; a write that was decided on an older version is refused."""
 
     @property
+    def container_id(self) -> str:
+        """The main container's; empty while there is none."""
+        return self.containers.get(self.spec.name, "")
+
+    @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def settled(self) -> bool:
+        """It has ended for good: no other attempt is to follow."""
+        return self.ended and self.desired is not State.RUNNING
 
 
 class EventKind(StrEnum):
@@ -126,7 +153,8 @@ class Item:
     """One item of the queue: "put task t in state s".
 
     ``wish`` Scheduled starts or restarts, Running sees to it that it runs, Completed stops, Failed gives up. No wish
-    (None) means "look again at t, the known desired state stands"; the control loop and timers make these.
+    (None) means "look again at t, the known desired state stands"; the control loop and timers make these. With
+    ``forget``, a look also clears away what there is of a task that nobody knows.
     ``spec`` comes with a task that is new or changed. ``not_before`` makes the item a durable timer.
     """
 
@@ -163,6 +191,8 @@ def advance(
     """
     if to not in TRANSITIONS[task.state]:
         raise TransitionRefused(task, to)
+    if to is not State.RUNNING:
+        changes["ready"] = False
     after = replace(task, state=to, **changes)
     return after, _event(after, EventKind.TRANSITION, now, cause, actor, item, source=task.state, target=to)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.task import State, Task
+from orchestrator.task import WAITING, State, Task
 
 
 def why(task: Task, now: float) -> str:
@@ -14,16 +14,20 @@ def why(task: Task, now: float) -> str:
         case State.RUNNING if task.desired is not State.RUNNING:
             return f"It is being stopped; it has {task.spec.stop.grace:g} s to end by itself."
         case State.RUNNING:
-            return f"It runs, since {_ago(task.started_at, now)}{_attempts(task)}."
+            ready = "" if task.ready else f", but is not ready{said}"
+            return f"It runs, started {_ago(task.started_at, now)}{_attempts(task)}{ready}."
         case State.SCHEDULED if task.desired is not State.RUNNING:
             return "It is being cancelled."
+        case State.SCHEDULED if task.reason == WAITING:
+            return f"It waits for {task.message}."
         case State.SCHEDULED if said:
             return f"It waits for attempt {task.attempt + 1}, because the last try failed{said}{_next(task, now)}."
         case State.SCHEDULED:
-            return f"It is being started{_attempts(task)}."
+            return f"It is being started{_attempts(task)}{_init(task)}."
         case State.FAILED:
-            policy = task.spec.restart.policy
-            return f"It failed {_ago(task.finished_at, now)}{said}; restart policy {policy} asks for no other attempt."
+            coded = task.exit_code is not None and f"code {task.exit_code}" not in task.message
+            code = f" with exit code {task.exit_code}" if coded else ""
+            return f"It failed {_ago(task.finished_at, now)}{code}{said}; {_no_more(task)}."
         case State.COMPLETED:
             return f"It ended {_ago(task.finished_at, now)}{said}; that is final."
         case _:
@@ -32,6 +36,16 @@ def why(task: Task, now: float) -> str:
 
 def _attempts(task: Task) -> str:
     return f", attempt {task.attempt + 1}" if task.attempt else ""
+
+
+def _init(task: Task) -> str:
+    begun = [one.name for one in task.spec.init if one.name in task.containers]
+    return f"; init container {begun[-1]!r} comes first" if begun and not task.container_id else ""
+
+
+def _no_more(task: Task) -> str:
+    policy = task.spec.restart.policy
+    return "its restart policy is never" if policy == "never" else f"its restart policy, {policy}, asks for no more"
 
 
 def _next(task: Task, now: float) -> str:

@@ -11,33 +11,26 @@ import logging
 import uuid
 from collections import deque
 from dataclasses import replace
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from cri import errors
+from cri.masking import masked
+from cri.streaming.transport import cancel
+from orchestrator import steps
+from orchestrator.dependencies import unmet
+from orchestrator.endings import ACTOR, Trouble, setback
 from orchestrator.heuristic import accept
-from orchestrator.observe import observe
-from orchestrator.reconcile import ACTOR, Trouble, setback, sweep, think
-from orchestrator.steps import (
-    Action,
-    CreateContainer,
-    Effect,
-    Forget,
-    Observed,
-    PullImage,
-    Settled,
-    StartContainer,
-    Wait,
-)
+from orchestrator.orphans import STOP_GRACE, note
+from orchestrator.reconcile import sweep, think
+from orchestrator.steps import Observed
 from orchestrator.store import Conflict, Outcome
-from orchestrator.task import Event, Item, Task, farewell
+from orchestrator.task import Event, Item, State, Task, farewell
 
 if TYPE_CHECKING:
     from orchestrator.worker import Worker
 
 _log = logging.getLogger(__name__)
-
-_ORPHAN_GRACE = 10.0
-"""Seconds that a container gets whose task nobody knows."""
 
 
 class Work:
@@ -50,6 +43,10 @@ class Work:
         self._known: Task | None = None
         self._inbox: deque[Item] = deque()
         self._held: list[int] = []
+        self._reap: Item | None = None
+        self._hooked: set[str] = set()
+        """Containers whose post_start hook has run: what is looked at does not show it."""
+        self._told = False
         self.news = asyncio.Event()
 
     def hear(self, item: Item) -> None:
@@ -84,7 +81,10 @@ class Work:
                 seen = await self._look()
             if seen is not None:
                 step = await self._decide(seen)
-                seen = None if isinstance(step, Settled | Forget | Wait) else await self._perform(step, seen)
+                if isinstance(step, steps.Settled | steps.Forget | steps.Wait):
+                    seen = None
+                else:
+                    seen = await self._perform(step, seen)
         return False
 
     async def _judge_news(self) -> bool:
@@ -101,6 +101,8 @@ class Work:
                 # in between leaves something to go on from, and not a second wish.
                 look = replace(item, wish=None, spec=None, forget=False)
                 await self._save(verdict.task, verdict.events, rewritten=(look,))
+            elif item.forget:
+                self._reap = item
             if verdict.accepted:
                 self._held.append(item.seq)
             self._inbox.popleft()
@@ -110,32 +112,47 @@ class Work:
         """What is there; None when the runtime does not say, and then a timer is set."""
         try:
             async with asyncio.timeout(self._worker.settings.step_timeout):
-                performer = self._worker.performer
-                return await observe(performer.runtime, performer.instance, self._task_id, self._known)
+                seen = self._worker.prober.health(await self._worker.looker.look(self._task_id, self._known))
+                hidden = await self._worker.performer.secrets(self._known)
+                inside = tuple(
+                    replace(each, hooked=each.id in self._hooked, message=masked(each.message, hidden))
+                    for each in seen.containers
+                )
+                waits_for = self._known.spec.depends_on if self._known is not None else ()
+                declared = {name: await self._store.named(name) for name in waits_for}
+                missing = unmet(self._known.spec, declared) if self._known is not None else ""
+                return replace(seen, containers=inside, unmet=missing)
         except Exception as error:  # noqa: BLE001 - trouble() tells them apart
             await self._setback(None, error)
             return None
 
-    async def _decide(self, seen: Observed) -> Action:
+    async def _decide(self, seen: Observed) -> steps.Action:
         now = self._worker.clock()
         if self._known is None:
-            left = sweep(seen, _ORPHAN_GRACE)
-            if left is None:
-                await self._finish(None)
-            return left or Settled()
+            return await self._reaping(seen, now) or steps.Settled()
         known, events, step = think(self._known, seen, now)
         match step:
-            case Settled():
+            case steps.Settled():
                 await self._finish(replace(known, swept=step.swept), events)
-            case Wait():
+            case steps.Wait():
                 await self._finish(known, events, until=step.until)
-            case Forget():
+            case steps.Forget():
                 await self._forget(known, events)
             case _ if known != self._known:
                 await self._save(known, events)
         return step
 
-    async def _perform(self, step: Effect, seen: Observed) -> Observed | None:
+    async def _reaping(self, seen: Observed, now: float) -> steps.Effect | None:
+        """The next step to be rid of what nobody knows, once it is due; None: there is none."""
+        left = sweep(seen, STOP_GRACE) if self._reap is not None else None
+        if left is None or self._reap is None:
+            await self._finish(None)
+        elif not self._told:
+            await self._store.commit(Outcome(events=(note(self._reap, seen, now),)))
+            self._told = True
+        return left
+
+    async def _perform(self, step: steps.Effect, seen: Observed) -> Observed | None:
         """Perform ``step``, listening meanwhile; what is there afterwards, None: look again."""
         before, fresh = self._known, True
         effect = asyncio.create_task(self._effect(step, seen))
@@ -147,9 +164,7 @@ class Work:
                 if not effect.done():
                     fresh = not await self._judge_news() and fresh
         finally:
-            if not effect.done():
-                effect.cancel()
-                await asyncio.wait({effect})
+            await cancel(effect)
         if effect.cancelled():
             return None
         if (error := effect.exception()) is None:
@@ -158,24 +173,29 @@ class Work:
             await self._setback(step, error)
         return None
 
-    async def _effect(self, step: Effect, seen: Observed) -> Observed | None:
+    async def _effect(self, step: steps.Effect, seen: Observed) -> Observed | None:
         task = self._known
         async with self._worker.slot(step), asyncio.timeout(self._worker.limit(step)):
-            return await self._worker.performer.perform(step, task, seen)
+            after = await self._worker.performer.perform(step, task, seen)
+        if isinstance(step, steps.RunHook):
+            self._hooked.add(step.container_id)
+        return after
 
-    def _in_vain(self, step: Effect, seen: Observed) -> bool:
+    def _in_vain(self, step: steps.Effect, seen: Observed) -> bool:
         """Whether a pull, which may take long, is no longer what would be decided."""
-        if not isinstance(step, PullImage) or self._known is None:
+        if not isinstance(step, steps.PullImage) or self._known is None:
             return False
         return self._worker.draining or think(self._known, seen, self._worker.clock())[2] != step
 
     # --- recording --------------------------------------------------------------------------------------
 
-    async def _setback(self, step: Effect | None, error: BaseException) -> None:
+    async def _setback(self, step: steps.Effect | None, error: BaseException) -> None:
         now, settings = self._worker.clock(), self._worker.settings
-        told = trouble(error, step)
+        hidden, told = await self._worker.performer.secrets(self._known), trouble(error, step)
+        told = replace(told, message=masked(told.message, hidden))
         if not isinstance(error, errors.CRIError | TimeoutError):
-            _log.error("a call to the runtime raised what no runtime may raise", exc_info=error)
+            story = masked("".join(format_exception(error)), hidden)
+            _log.error("a call to the runtime raised what no runtime may raise:\n%s", story)
         if self._known is None:
             await self._finish(None, until=now + settings.retry_max)
             return
@@ -189,15 +209,20 @@ class Work:
 
     async def _finish(self, known: Task | None, events: tuple[Event, ...] = (), *, until: float | None = None) -> None:
         """Record, and take the items off the queue; ``until`` leaves a timer in their place."""
-        timer = Item(task_id=self._task_id, not_before=until or 0.0, actor=ACTOR, cause="it is time to try again")
+        again = Item(task_id=self._task_id, actor=ACTOR, cause="it is time to try again")
+        if known is None and self._reap is not None:
+            again = replace(self._reap, seq=0)
+        timer = replace(again, not_before=until or 0.0)
         await self._save(known, events, done=tuple(self._held), follow=() if until is None else (timer,))
         self._held.clear()
+        self._reap, self._told = None, False
 
     async def _forget(self, known: Task, events: tuple[Event, ...]) -> None:
         gone = farewell(known, cause="nothing is left of it", actor=ACTOR, now=self._worker.clock())
         done = tuple(self._held)
+        await self._worker.performer.drop_files(known)  # before the record goes: who waits for that finds both gone
         await self._store.commit(Outcome(forgotten=self._known, events=(*events, gone), done=done))
-        self._known = None
+        self._know(None)
         self._held.clear()
 
     async def _save(
@@ -212,23 +237,37 @@ class Work:
         if known is not None and known != self._known:
             known = replace(known, version=known.version + 1)
             task: Task | None = known
+            if _stand(known) != _stand(self._known):
+                follow += tuple(
+                    Item(task_id=each, actor=ACTOR, cause=f"what it waits for is {known.state}")
+                    for each in await self._store.dependents(known.spec.name)
+                )
         else:
             task = None
         await self._store.commit(Outcome(task=task, events=events, done=done, rewritten=rewritten, follow=follow))
+        self._know(known)
+
+    def _know(self, known: Task | None) -> None:
         self._known = known
+        self._worker.prober.mind(self._task_id, known)
 
 
-def trouble(error: BaseException, step: Effect | None) -> Trouble:
+def _stand(task: Task | None) -> tuple[State, bool] | None:
+    """What others may wait for."""
+    return (task.state, task.ready) if task is not None else None
+
+
+def trouble(error: BaseException, step: steps.Effect | None) -> Trouble:
     """What a failed call means for going on."""
     if isinstance(error, TimeoutError):
-        return Trouble("the runtime did not answer in time", "later")
+        return Trouble("the runtime did not answer in time", "attempt" if isinstance(step, steps.RunHook) else "later")
     if not isinstance(error, errors.CRIError):
         return Trouble(f"the runtime failed in an unforeseen way: {error!r}", "attempt")
     if error.retryable:
         return Trouble(error.message, "later")
     if isinstance(error, errors.InvalidArgument | errors.Unimplemented):
         return Trouble(error.message, "none")
-    stale = isinstance(error, errors.NotFound) and isinstance(step, CreateContainer | StartContainer)
+    stale = isinstance(error, errors.NotFound) and isinstance(step, steps.CreateContainer | steps.StartContainer)
     if stale or isinstance(error, errors.AlreadyExists | errors.FailedPrecondition):
         return Trouble(error.message, "unclear")
     return Trouble(error.message, "attempt")

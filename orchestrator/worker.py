@@ -14,11 +14,15 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
-from cri.errors import CRIError
+from cri.streaming.transport import cancel
+from orchestrator.measure import Measure
+from orchestrator.observe import Looker
+from orchestrator.orphans import GRACE
 from orchestrator.perform import Performer
-from orchestrator.steps import Effect, PullImage, StopContainer
+from orchestrator.prober import Prober
+from orchestrator.steps import Effect, PullImage, StopContainers
 from orchestrator.store import Store
-from orchestrator.task import Item
+from orchestrator.task import Item, State
 from orchestrator.work import Work
 
 _log = logging.getLogger(__name__)
@@ -38,6 +42,8 @@ class Settings:
     """How many images are pulled at once."""
     relist: float = 10.0
     """How often everything is looked at again, events or not."""
+    orphan_grace: float = GRACE
+    """How long what no known task owns is left alone before it is removed."""
     retry_backoff: float = 0.5
     """Wait after a call that failed but may succeed later; doubled each time."""
     retry_max: float = 10.0
@@ -52,10 +58,18 @@ class Worker:
     """Works the queue until it is closed. ``name`` tells its claims from another worker's."""
 
     def __init__(
-        self, store: Store, performer: Performer, settings: Settings, *, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        performer: Performer,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        measure: Measure | None = None,
     ) -> None:
         self.store = store
         self.performer = performer
+        self.looker = Looker(performer.runtime, performer.instance)
+        self.prober = Prober(performer.runtime, self._look_again, measure, performer.secrets)
         self.settings = settings
         self.clock = clock
         self.name = uuid.uuid4().hex
@@ -66,10 +80,12 @@ class Worker:
 
     async def run(self) -> None:
         """Claim and hand out until cancelled."""
+        for task in await self.store.list(states={State.RUNNING}):
+            self.prober.mind(task.id, task)
         while True:
             try:
                 await self._claim_and_wait()
-            except CRIError:
+            except Exception:  # noqa: BLE001 - logged; without this loop nothing would ever be worked on again
                 _log.exception("the queue cannot be read; trying again in %g s", self.settings.retry_max)
                 await asyncio.sleep(self.settings.retry_max)
 
@@ -85,6 +101,9 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await rung.wait()
+
+    async def _look_again(self, task_id: str, cause: str) -> None:
+        await self.store.enqueue([Item(task_id=task_id, actor="prober", cause=cause)])
 
     def _hand(self, item: Item) -> None:
         if item.task_id not in self._works:
@@ -112,14 +131,14 @@ class Worker:
         jobs = [job for _, job in self._works.values()]
         if jobs:
             _, late = await asyncio.wait(jobs, timeout=self.settings.drain)
-            for job in late:
-                job.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await cancel(*late)
+        await self.prober.aclose()
+        await self.looker.aclose()
         await self.store.release(self.name)
 
     def slot(self, step: Effect) -> AbstractAsyncContextManager[None]:
         """The right to have one more such call under way. A stop mostly waits out its grace, so it needs none."""
-        if isinstance(step, StopContainer):
+        if isinstance(step, StopContainers):
             return nullcontext()
         return self._pulls if isinstance(step, PullImage) else self._steps
 
@@ -127,4 +146,4 @@ class Worker:
         """Seconds that the step may take."""
         if isinstance(step, PullImage):
             return None
-        return self.settings.step_timeout + (step.grace if isinstance(step, StopContainer) else 0.0)
+        return self.settings.step_timeout + (step.grace if isinstance(step, StopContainers) else 0.0)

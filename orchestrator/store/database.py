@@ -1,33 +1,36 @@
-"""One SQLite file in one thread: opened, checked, locked against other processes, and written in groups.
+"""One SQLite file in one thread: opened, checked, and written in groups.
 
-Jobs that arrive while a transaction is on its way to the disk share the next one, so one flush serves them all.
+Jobs that arrive while a transaction is on its way to the disk share the next one, so one flush serves them all. A
+database in memory needs neither thread nor groups.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import queue
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cri.errors import CRIError
-from orchestrator.store.base import StateDamaged, StateFull, StateLocked, StateTooNew, StateUnwritable
+from orchestrator.store.base import StateDamaged, StateFull, StateTooNew, StateUnwritable
 
-SCHEMA = 1
+SCHEMA = 3
 """The version of the schema that this code reads and writes."""
 
 _APPLICATION = 0x6D696E69  # "mini": tells our file from any other SQLite file
 _GROUP = 512
 _T = TypeVar("_T")
-_Job = tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any], Callable[[], None]]
+_Work = Callable[[sqlite3.Connection], Any]
+_Job = tuple[_Work, asyncio.Future[Any], Callable[[], None]]
+
+MEMORY = Path(":memory:")
+"""The path of a database that vanishes with its connection."""
 
 
 def statements() -> Mapping[str, str]:
@@ -40,30 +43,10 @@ def statements() -> Mapping[str, str]:
 SQL = statements()
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Own the state directory, or raise StateLocked with the owner's pid. The kernel frees a dead owner's lock."""
-    path = directory / "lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.pread(file, 32, 0).decode().strip() or "unknown"
-            raise StateLocked(
-                f"state directory {str(directory)!r} is in use by process {owner}; stop it or choose another directory",
-                details={"pid": owner, "directory": str(directory)},
-            ) from error
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(file)
-
-
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, made where it is missing, readable by this user alone. Raises StateDamaged, StateTooNew."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if path != MEMORY:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
@@ -88,17 +71,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if not fresh and owner != _APPLICATION:
         raise StateDamaged(f"{str(path)!r} is an SQLite file, but not one of minicri's; use another state directory")
     if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise StateDamaged(f"{str(path)!r} is damaged: {found}; {_WAY_OUT}")
+        raise StateDamaged(f"{str(path)!r} is damaged: {found}; {WAY_OUT}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
     if fresh:
         marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {SCHEMA};"
         connection.executescript(f"BEGIN IMMEDIATE; {SQL['schema']} {marks} COMMIT;")
+    elif version < SCHEMA:
+        steps = " ".join(SQL[f"from_{each}"] for each in range(version, SCHEMA))
+        connection.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT;")
     connection.execute(SQL["claims"])
 
 
-_WAY_OUT = "move it away to start empty (what runs is then adopted by nobody), or restore a copy"
+WAY_OUT = "move it away to start empty (what runs is then adopted by nobody), or restore a copy"
 _KINDS: Mapping[int, type[CRIError]] = {
     sqlite3.SQLITE_FULL: StateFull,
     sqlite3.SQLITE_CORRUPT: StateDamaged,
@@ -109,7 +95,7 @@ _KINDS: Mapping[int, type[CRIError]] = {
 def translated(error: sqlite3.Error, path: Path) -> CRIError:
     """Our error for one of SQLite's, by its code."""
     kind = _KINDS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, StateUnwritable)
-    hint = f"; {_WAY_OUT}" if kind is StateDamaged else "; make room on the disk" if kind is StateFull else ""
+    hint = f"; {WAY_OUT}" if kind is StateDamaged else "; make room on the disk" if kind is StateFull else ""
     return kind(f"{str(path)!r}: {error}{hint}")
 
 
@@ -119,7 +105,7 @@ class Database(threading.Thread):
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(name="minicri-store", daemon=True)
         self._path = path
-        self._connection = connection
+        self.connection = connection
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -146,9 +132,9 @@ class Database(threading.Thread):
         more = True
         while more:
             group, more = self._next_group()
-            results = self._transaction(group)
+            results = _transaction(self.connection, self._path, [job for job, _, _ in group])
             self._loop.call_soon_threadsafe(_resolve, group, results)
-        self._connection.close()
+        self.connection.close()
 
     def _next_group(self) -> tuple[list[_Job], bool]:
         group: list[_Job] = []
@@ -163,29 +149,53 @@ class Database(threading.Thread):
                 return group, True
         return group, False
 
-    def _transaction(self, group: list[_Job]) -> list[Any]:
-        run = self._connection.execute
-        results: list[Any] = []
-        try:
-            run("BEGIN IMMEDIATE")
-            for job, _, _ in group:
-                run("SAVEPOINT job")
-                try:
-                    results.append(job(self._connection))
-                except CRIError as error:
-                    run("ROLLBACK TO job")
-                    results.append(error)
-                run("RELEASE job")
-            run("COMMIT")
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the group was kept: all must hear it
-            if self._connection.in_transaction:
-                run("ROLLBACK")
-            told = translated(error, self._path) if isinstance(error, sqlite3.Error) else error
-            return [told] * len(group)
-        return results
+
+class Inline:
+    """Runs each job at once, where it is asked for."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self.connection = connection
+
+    def start(self) -> None:
+        """It needs none."""
+
+    async def do(self, job: Callable[[sqlite3.Connection], _T], then: Callable[[], None] = lambda: None) -> _T:
+        """As ``Database.do``, without ever waiting."""
+        [result] = _transaction(self.connection, self._path, [job])
+        if isinstance(result, BaseException):
+            raise result
+        then()
+        done: _T = result
+        return done
+
+    async def aclose(self) -> None:
+        """It is read until the process ends."""
 
 
-def _resolve(group: list[_Job], results: list[Any]) -> None:
+def _transaction(connection: sqlite3.Connection, path: Path, jobs: Sequence[_Work]) -> Sequence[Any]:
+    """Run jobs in one transaction: for each its result, or the error that undid it."""
+    run = connection.execute
+    results: list[Any] = []
+    try:
+        run("BEGIN IMMEDIATE")
+        for job in jobs:
+            run("SAVEPOINT job")
+            try:
+                results.append(job(connection))
+            except CRIError as error:
+                run("ROLLBACK TO job")
+                results.append(error)
+            run("RELEASE job")
+        run("COMMIT")
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the group was kept: all must hear it
+        if connection.in_transaction:
+            run("ROLLBACK")
+        return [translated(error, path) if isinstance(error, sqlite3.Error) else error] * len(jobs)
+    return results
+
+
+def _resolve(group: list[_Job], results: Sequence[Any]) -> None:
     for (_, done, then), result in zip(group, results, strict=True):
         failed = isinstance(result, BaseException)
         if not failed:

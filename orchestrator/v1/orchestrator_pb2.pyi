@@ -34,7 +34,7 @@ FORMAT_JSON: Format
 FORMAT_TOML: Format
 
 class Task(_message.Message):
-    __slots__ = ("name", "uid", "state", "desired", "attempt", "reason", "message", "exit_code", "created_at_ns", "started_at_ns", "finished_at_ns", "next_try_at_ns", "sandbox_id", "container_id", "spec_json", "image", "labels")
+    __slots__ = ("name", "uid", "state", "desired", "attempt", "reason", "message", "exit_code", "created_at_ns", "started_at_ns", "finished_at_ns", "next_try_at_ns", "sandbox_id", "container_id", "spec_json", "image", "labels", "ready")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class Task(_message.Message):
     SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: State
@@ -76,7 +77,8 @@ class Task(_message.Message):
     spec_json: str
     image: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., desired: _Optional[_Union[State, str]] = ..., attempt: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., created_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ..., next_try_at_ns: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., container_id: _Optional[str] = ..., spec_json: _Optional[str] = ..., image: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    ready: bool
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., desired: _Optional[_Union[State, str]] = ..., attempt: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., created_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ..., next_try_at_ns: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., container_id: _Optional[str] = ..., spec_json: _Optional[str] = ..., image: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., ready: _Optional[bool] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("sequence", "time_ns", "task", "uid", "kind", "from_state", "to_state", "cause", "actor", "reason", "message", "attempt", "exit_code")
@@ -136,21 +138,27 @@ class Selector(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("manifest", "format", "source", "directory", "actor")
+    __slots__ = ("manifest", "format", "source", "directory", "actor", "prune", "dry_run", "lenient")
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    LENIENT_FIELD_NUMBER: _ClassVar[int]
     manifest: str
     format: Format
     source: str
     directory: str
     actor: str
-    def __init__(self, manifest: _Optional[str] = ..., format: _Optional[_Union[Format, str]] = ..., source: _Optional[str] = ..., directory: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+    prune: bool
+    dry_run: bool
+    lenient: bool
+    def __init__(self, manifest: _Optional[str] = ..., format: _Optional[_Union[Format, str]] = ..., source: _Optional[str] = ..., directory: _Optional[str] = ..., actor: _Optional[str] = ..., prune: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., lenient: _Optional[bool] = ...) -> None: ...
 
 class SubmitResponse(_message.Message):
-    __slots__ = ("results",)
+    __slots__ = ("results", "warnings")
     class Change(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         CHANGE_UNSPECIFIED: _ClassVar[SubmitResponse.Change]
@@ -166,17 +174,114 @@ class SubmitResponse(_message.Message):
     CHANGE_REMOVED: SubmitResponse.Change
     CHANGE_REJECTED: SubmitResponse.Change
     class Result(_message.Message):
-        __slots__ = ("name", "change", "message")
+        __slots__ = ("name", "change", "message", "differences")
         NAME_FIELD_NUMBER: _ClassVar[int]
         CHANGE_FIELD_NUMBER: _ClassVar[int]
         MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
         name: str
         change: SubmitResponse.Change
         message: str
-        def __init__(self, name: _Optional[str] = ..., change: _Optional[_Union[SubmitResponse.Change, str]] = ..., message: _Optional[str] = ...) -> None: ...
+        differences: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, name: _Optional[str] = ..., change: _Optional[_Union[SubmitResponse.Change, str]] = ..., message: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ...) -> None: ...
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SubmitResponse.Result]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, results: _Optional[_Iterable[_Union[SubmitResponse.Result, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ScaleRequest(_message.Message):
+    __slots__ = ("name", "replicas", "actor")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    replicas: int
+    actor: str
+    def __init__(self, name: _Optional[str] = ..., replicas: _Optional[int] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class ScaleResponse(_message.Message):
+    __slots__ = ("results",)
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[SubmitResponse.Result]
     def __init__(self, results: _Optional[_Iterable[_Union[SubmitResponse.Result, _Mapping]]] = ...) -> None: ...
+
+class RollbackRequest(_message.Message):
+    __slots__ = ("name", "revision", "actor")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    actor: str
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class RollbackResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SubmitResponse.Result]
+    def __init__(self, results: _Optional[_Iterable[_Union[SubmitResponse.Result, _Mapping]]] = ...) -> None: ...
+
+class ListDeclarationsRequest(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListDeclarationsResponse(_message.Message):
+    __slots__ = ("declarations", "sequence")
+    DECLARATIONS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    declarations: _containers.RepeatedCompositeFieldContainer[Declaration]
+    sequence: int
+    def __init__(self, declarations: _Optional[_Iterable[_Union[Declaration, _Mapping]]] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class Declaration(_message.Message):
+    __slots__ = ("name", "source", "progress", "message", "revisions", "wanted", "updated", "arrived")
+    class Progress(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        PROGRESS_UNSPECIFIED: _ClassVar[Declaration.Progress]
+        PROGRESS_PROGRESSING: _ClassVar[Declaration.Progress]
+        PROGRESS_COMPLETE: _ClassVar[Declaration.Progress]
+        PROGRESS_FAILED: _ClassVar[Declaration.Progress]
+        PROGRESS_ROLLED_BACK: _ClassVar[Declaration.Progress]
+    PROGRESS_UNSPECIFIED: Declaration.Progress
+    PROGRESS_PROGRESSING: Declaration.Progress
+    PROGRESS_COMPLETE: Declaration.Progress
+    PROGRESS_FAILED: Declaration.Progress
+    PROGRESS_ROLLED_BACK: Declaration.Progress
+    class Revision(_message.Message):
+        __slots__ = ("number", "declared_at_ns", "actor", "cause", "image", "spec_json")
+        NUMBER_FIELD_NUMBER: _ClassVar[int]
+        DECLARED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+        ACTOR_FIELD_NUMBER: _ClassVar[int]
+        CAUSE_FIELD_NUMBER: _ClassVar[int]
+        IMAGE_FIELD_NUMBER: _ClassVar[int]
+        SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+        number: int
+        declared_at_ns: int
+        actor: str
+        cause: str
+        image: str
+        spec_json: str
+        def __init__(self, number: _Optional[int] = ..., declared_at_ns: _Optional[int] = ..., actor: _Optional[str] = ..., cause: _Optional[str] = ..., image: _Optional[str] = ..., spec_json: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    ARRIVED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: str
+    progress: Declaration.Progress
+    message: str
+    revisions: _containers.RepeatedCompositeFieldContainer[Declaration.Revision]
+    wanted: int
+    updated: int
+    arrived: int
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., progress: _Optional[_Union[Declaration.Progress, str]] = ..., message: _Optional[str] = ..., revisions: _Optional[_Iterable[_Union[Declaration.Revision, _Mapping]]] = ..., wanted: _Optional[int] = ..., updated: _Optional[int] = ..., arrived: _Optional[int] = ...) -> None: ...
 
 class GetRequest(_message.Message):
     __slots__ = ("name",)
@@ -269,16 +374,18 @@ class DeleteResponse(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
-    __slots__ = ("name", "follow", "tail", "since_ns")
+    __slots__ = ("name", "follow", "tail", "since_ns", "container")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
     SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     name: str
     follow: bool
     tail: int
     since_ns: int
-    def __init__(self, name: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., since_ns: _Optional[int] = ...) -> None: ...
+    container: str
+    def __init__(self, name: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., since_ns: _Optional[int] = ..., container: _Optional[str] = ...) -> None: ...
 
 class LogsResponse(_message.Message):
     __slots__ = ("time_ns", "stream", "line", "partial")
@@ -333,26 +440,58 @@ class ExportResponse(_message.Message):
     def __init__(self, manifest: _Optional[str] = ...) -> None: ...
 
 class ExecRequest(_message.Message):
-    __slots__ = ("name", "command", "tty", "stdin", "stdout", "stderr")
+    __slots__ = ("name", "command", "tty", "stdin", "stdout", "stderr", "container")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     TTY_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     STDOUT_FIELD_NUMBER: _ClassVar[int]
     STDERR_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     name: str
     command: _containers.RepeatedScalarFieldContainer[str]
     tty: bool
     stdin: bool
     stdout: bool
     stderr: bool
-    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., tty: _Optional[bool] = ..., stdin: _Optional[bool] = ..., stdout: _Optional[bool] = ..., stderr: _Optional[bool] = ...) -> None: ...
+    container: str
+    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., tty: _Optional[bool] = ..., stdin: _Optional[bool] = ..., stdout: _Optional[bool] = ..., stderr: _Optional[bool] = ..., container: _Optional[str] = ...) -> None: ...
 
 class ExecResponse(_message.Message):
     __slots__ = ("url",)
     URL_FIELD_NUMBER: _ClassVar[int]
     url: str
     def __init__(self, url: _Optional[str] = ...) -> None: ...
+
+class ReapOrphansRequest(_message.Message):
+    __slots__ = ("dry_run", "wait", "actor")
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    wait: bool
+    actor: str
+    def __init__(self, dry_run: _Optional[bool] = ..., wait: _Optional[bool] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class ReapOrphansResponse(_message.Message):
+    __slots__ = ("orphans",)
+    ORPHANS_FIELD_NUMBER: _ClassVar[int]
+    orphans: _containers.RepeatedCompositeFieldContainer[Orphan]
+    def __init__(self, orphans: _Optional[_Iterable[_Union[Orphan, _Mapping]]] = ...) -> None: ...
+
+class Orphan(_message.Message):
+    __slots__ = ("task", "sandboxes", "containers", "running", "reap_at_ns")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    SANDBOXES_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    REAP_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    sandboxes: int
+    containers: int
+    running: int
+    reap_at_ns: int
+    def __init__(self, task: _Optional[str] = ..., sandboxes: _Optional[int] = ..., containers: _Optional[int] = ..., running: _Optional[int] = ..., reap_at_ns: _Optional[int] = ...) -> None: ...
 
 class InfoRequest(_message.Message):
     __slots__ = ()
