@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 
 import cri
 from cri.errors import DeadlineExceeded, ResourceExhausted
 from cri.v1 import api_pb2 as v1
 from tests.cri.scripted import Work, raw_channel, scripted
+
+MANY = 5000
+"""Calls at once: more than gRPC lets wait for a server by itself."""
 
 
 async def test_a_caller_that_gives_up_cancels_the_work(address: str) -> None:
@@ -72,3 +76,17 @@ async def test_more_calls_than_allowed_at_once_are_resource_exhausted(address: s
             await client.status(v1.StatusRequest())
         work.finish.set()
         assert (await first).version == "done"
+
+
+async def test_thousands_of_calls_at_once_are_all_answered(address: str) -> None:
+    async with cri.open("fake") as runtime, cri.serve(runtime, address), cri.connect(address) as client:
+        answers = await asyncio.gather(*(client.version(v1.VersionRequest()) for _ in range(MANY)))
+    assert {answer.runtime_name for answer in answers} == {"fake"}
+
+
+async def test_of_more_calls_than_a_server_can_look_at_none_is_said_to_be_cancelled(address: str) -> None:
+    async with cri.open("fake") as runtime, cri.serve(runtime, address), raw_channel(address) as channel:
+        version = channel.unary_unary("/runtime.v1.RuntimeService/Version")
+        answers = await asyncio.gather(*(version(b"") for _ in range(MANY)), return_exceptions=True)
+    codes = {answer.code() for answer in answers if isinstance(answer, grpc.aio.AioRpcError)}
+    assert codes <= {grpc.StatusCode.RESOURCE_EXHAUSTED}

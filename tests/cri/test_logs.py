@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cri.logs import MAX_LINE_BYTES, LogWriter, Record, follow, last_record, parse_record, read
+from cri.logs import MAX_LINE_BYTES, LogWriter, Record, follow, parse_record, read, records
 from cri.logs.record import Stream, cut, format_timestamp, parse_timestamp
 
 SECOND = 1_000_000_000
@@ -94,15 +95,6 @@ def test_a_line_torn_by_a_crash_is_cut_off_when_the_log_is_opened_again(tmp_path
     assert [each.text for each in read(path)] == [b"whole", b"next"]
 
 
-def test_the_last_record_tells_where_to_go_on(tmp_path: Path) -> None:
-    path = tmp_path / "0.log"
-    assert last_record(path) is None
-    path.write_bytes(record(b"a", 1).encode() + record(b"b" * MAX_LINE_BYTES, 2).encode() + b"torn")
-    found = last_record(path)
-    assert found is not None
-    assert found.timestamp_ns == 2
-
-
 def test_reopening_goes_on_in_a_fresh_file(tmp_path: Path) -> None:
     path = tmp_path / "0.log"
     with LogWriter(path) as log:
@@ -143,6 +135,30 @@ def test_reading_selects_by_tail_and_time(tmp_path: Path) -> None:
     assert [each.text for each in read(path, since_ns=7)] == [b"7", b"8", b"9"]
     assert read(path, tail=0) == []
     assert read(tmp_path / "none.log") == []
+
+
+async def test_a_log_of_any_size_is_read_a_part_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    line = record(b"x" * 1000).encode()
+    path.write_bytes(line * 20_000)
+    tracemalloc.start()
+    try:
+        assert len([1 async for _ in records(path)]) == 20_000
+        ended = asyncio.Event()
+        ended.set()
+        assert len([1 async for _ in follow(path, ended)]) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < len(line) * 2_000
+    finally:
+        tracemalloc.stop()
+
+
+async def test_records_are_selected_by_tail_and_time(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_bytes(b"".join(record(b"%d" % number, number).encode() for number in range(1000)))
+    assert [each.text async for each in records(path, tail=2)] == [b"998", b"999"]
+    assert [each.text async for each in records(path, tail=0)] == []
+    assert [each.timestamp_ns async for each in records(path, since_ns=7)] == list(range(7, 1000))
+    assert [each async for each in records(tmp_path / "none.log")] == []
 
 
 async def collect(path: Path, ended: asyncio.Event, seen: list[bytes]) -> None:

@@ -144,6 +144,15 @@ def test_pull_progress_reaches_the_listener_of_the_caller(monkeypatch: pytest.Mo
     assert [step.status for step in heard] == ["Downloading"]
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own answer to SIGINT, also in a process that was started in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_cancels_the_work_and_waits_for_its_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned: list[str] = []
 

@@ -28,11 +28,15 @@ SANDBOX_FAULTS: dict[str, Callable[[v1.PodSandboxConfig], object]] = {
     "config.metadata.uid": lambda c: c.metadata.ClearField("uid"),
     "config.hostname": lambda c: setattr(c, "hostname", "no spaces"),
     "config.log_directory": lambda c: setattr(c, "log_directory", "logs"),
+    "config.log_directory: '/logs": lambda c: setattr(c, "log_directory", "/logs\0"),
     "config.port_mappings[0].container_port": lambda c: c.port_mappings.add(container_port=0),
     "config.port_mappings[0].host_port": lambda c: c.port_mappings.add(container_port=1, host_port=65536),
     "config.port_mappings[0].host_ip": lambda c: c.port_mappings.add(container_port=1, host_ip="here"),
     "config.linux.sysctls": lambda c: c.linux.sysctls.update({"somaxconn": "1"}),
     "namespace_options.network": lambda c: setattr(c.linux.security_context.namespace_options, "network", v1.CONTAINER),
+    "namespace_options.userns_options.mode": lambda c: setattr(
+        c.linux.security_context.namespace_options.userns_options, "mode", v1.CONTAINER
+    ),
     "run_as_group": lambda c: c.linux.security_context.run_as_group.SetInParent(),
     "minicri.io/ipv4": lambda c: c.annotations.update({"minicri.io/ipv4": "x"}),
     "minicri.io/platform": lambda c: c.annotations.update({"minicri.io/platform": "x"}),
@@ -56,8 +60,11 @@ CONTAINER_FAULTS: dict[str, Callable[[v1.ContainerConfig], object]] = {
     "config.metadata.name": lambda c: c.metadata.ClearField("name"),
     "config.image.image": lambda c: c.image.ClearField("image"),
     "config.log_path": lambda c: setattr(c, "log_path", "a/../../x"),
+    "config.log_path: 'a": lambda c: setattr(c, "log_path", "a\0b"),
     "config.envs[0].key": lambda c: c.envs.add(key="A=B"),
     "config.mounts[0].container_path": add_mount(host_path="/x"),
+    "config.mounts[0].container_path: '/x": add_mount(host_path="/x", container_path="/x\0"),
+    "config.mounts[0].host_path: '/x": add_mount(host_path="/x\0", container_path="/x"),
     "config.mounts[0].host_path": add_mount(container_path="/x", host_path="relative"),
     "config.mounts[0].recursive_read_only": add_mount(container_path="/x", host_path="/x", recursive_read_only=True),
     "config.mounts[0].image_sub_path": add_mount(
@@ -68,6 +75,9 @@ CONTAINER_FAULTS: dict[str, Callable[[v1.ContainerConfig], object]] = {
         v1.LinuxContainerSecurityContext(run_as_user=v1.Int64Value(value=1), run_as_username="a")
     ),
     "run_as_group needs": lambda c: c.linux.security_context.run_as_group.SetInParent(),
+    "namespace_options.userns_options.mode": lambda c: setattr(
+        c.linux.security_context.namespace_options.userns_options, "mode", v1.TARGET
+    ),
     "target_id": lambda c: setattr(c.linux.security_context.namespace_options, "pid", v1.TARGET),
     "seccomp.localhost_ref": lambda c: setattr(
         c.linux.security_context.seccomp, "profile_type", v1.SecurityProfile.Localhost
@@ -95,3 +105,31 @@ def test_a_log_path_inside_of_the_log_directory_is_accepted(path: str) -> None:
 def test_a_log_path_that_leaves_the_log_directory_is_refused(path: str) -> None:
     with pytest.raises(InvalidArgument, match="leaves"):
         validation.log_path(path)
+
+
+MEMBER_FAULTS = {
+    "namespace_options.network": v1.LinuxContainerSecurityContext(
+        namespace_options=v1.NamespaceOption(network=v1.NODE)
+    ),
+    "namespace_options.ipc": v1.LinuxContainerSecurityContext(namespace_options=v1.NamespaceOption(ipc=v1.NODE)),
+    "privileged": v1.LinuxContainerSecurityContext(privileged=True),
+}
+
+
+@pytest.mark.parametrize("field", MEMBER_FAULTS)
+def test_a_container_gets_no_more_of_the_host_than_its_sandbox_has(field: str) -> None:
+    with pytest.raises(InvalidArgument, match=field):
+        validation.member(MEMBER_FAULTS[field], v1.LinuxSandboxSecurityContext())
+
+
+def test_a_container_may_have_of_the_host_what_its_sandbox_has() -> None:
+    of_host = v1.NamespaceOption(network=v1.NODE, ipc=v1.NODE)
+    validation.member(
+        v1.LinuxContainerSecurityContext(privileged=True, namespace_options=of_host),
+        v1.LinuxSandboxSecurityContext(privileged=True, namespace_options=of_host),
+    )
+
+
+def test_the_hosts_processes_are_each_containers_own_choice() -> None:
+    of_host = v1.LinuxContainerSecurityContext(namespace_options=v1.NamespaceOption(pid=v1.NODE))
+    validation.member(of_host, v1.LinuxSandboxSecurityContext())

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from manifests.spec import TaskSpec
 from orchestrator.control import Orchestrator, Settings
-from orchestrator.spec import TaskSpec
 from orchestrator.store import MemoryStore, Store
-from orchestrator.task import EventKind, State, Task
+from orchestrator.task import EventKind, Item, State, Task
 from tests.orchestrator.engine import Engine
 
 QUICK = Settings(relist=0.05, retry_backoff=0.01, retry_max=0.05)
@@ -58,6 +58,15 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+async def looked_at(orchestrator: Orchestrator, store: Store, task_id: str = "web") -> Task:
+    """The record after one more look, whatever came of it."""
+    await store.enqueue([Item(task_id=task_id, actor="test")])
+    async with asyncio.timeout(5):
+        while await store.depth():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    return await orchestrator.get(task_id)
 
 
 async def states(orchestrator: Orchestrator, task_id: str) -> Sequence[State | None]:

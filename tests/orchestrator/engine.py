@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from typing import NoReturn
 
@@ -17,8 +17,8 @@ from cri.runtime import Runtime
 from cri.v1 import api_pb2 as v1
 from orchestrator.pods import ATTEMPT, TASK, UID
 
-Key = tuple[str, str, int]
-"""Task, uid, attempt."""
+Key = tuple[str, str, int, str]
+"""Task, uid, attempt, container."""
 
 
 class Engine(Runtime):
@@ -28,6 +28,14 @@ class Engine(Runtime):
         self.sandboxes: dict[str, v1.PodSandbox] = {}
         self.containers: dict[str, v1.ContainerStatus] = {}
         self.homes: dict[str, str] = {}
+        self.configs: dict[str, v1.ContainerConfig] = {}
+        self.commands: list[tuple[str, tuple[str, ...], int]] = []
+        """Container, command and timeout of each exec."""
+        self.answer: Callable[[str, Sequence[str]], int] = lambda name, command: 0
+        """The code that a command in a container of this name exits with."""
+        self.printed = b"as scripted"
+        """What each command prints."""
+        self.updates: list[tuple[str, v1.LinuxContainerResources]] = []
         self.images: set[str] = {"busybox"}
         self.starts: Counter[Key] = Counter()
         self.stops: list[tuple[str, int]] = []
@@ -126,8 +134,10 @@ class Engine(Runtime):
             id=f"container-{next(self._ids)}",
             metadata=request.config.metadata,
             labels=request.config.labels,
+            annotations=request.config.annotations,
             state=v1.CONTAINER_CREATED,
         )
+        self.configs[status.id] = request.config
         self.containers[status.id] = status
         self.homes[status.id] = sandbox.id
         return v1.CreateContainerResponse(container_id=status.id)
@@ -140,7 +150,7 @@ class Engine(Runtime):
         if status.state != v1.CONTAINER_CREATED:
             raise FailedPrecondition("it was started before")
         status.state, status.started_at = v1.CONTAINER_RUNNING, next(self._clock)
-        key = (status.labels[TASK], status.labels[UID], int(status.labels[ATTEMPT]))
+        key = (status.labels[TASK], status.labels[UID], int(status.labels[ATTEMPT]), status.metadata.name)
         self.starts[key] += 1
         if (code := self.exits_at_once(key)) is not None:
             self.end(status.id, code)
@@ -166,7 +176,16 @@ class Engine(Runtime):
         found = [c for c in self.containers.values() if wanted <= c.labels.items()]
         return v1.ListContainersResponse(
             containers=[
-                v1.Container(id=c.id, pod_sandbox_id=self.homes[c.id], state=c.state, labels=c.labels) for c in found
+                v1.Container(
+                    id=c.id,
+                    pod_sandbox_id=self.homes[c.id],
+                    metadata=c.metadata,
+                    state=c.state,
+                    image_ref=self.configs[c.id].image.image if c.id in self.configs else "",
+                    labels=c.labels,
+                    annotations=c.annotations,
+                )
+                for c in found
             ]
         )
 
@@ -187,8 +206,9 @@ class Engine(Runtime):
 
     async def image_status(self, request: v1.ImageStatusRequest) -> v1.ImageStatusResponse:
         await self.enter("image_status")
-        there = request.image.image in self.images
-        return v1.ImageStatusResponse(image=v1.Image(id=request.image.image) if there else None)
+        name = request.image.image
+        found = v1.Image(id=name, repo_tags=[name]) if name in self.images else None
+        return v1.ImageStatusResponse(image=found)
 
     async def pull_image(self, request: v1.PullImageRequest) -> v1.PullImageResponse:
         await self.enter("pull_image")
@@ -196,6 +216,41 @@ class Engine(Runtime):
         self.pulled.append(request.image.image)
         self.images.add(request.image.image)
         return v1.PullImageResponse(image_ref=request.image.image)
+
+    async def list_images(self, request: v1.ListImagesRequest) -> v1.ListImagesResponse:
+        return v1.ListImagesResponse(images=[v1.Image(id=name, repo_tags=[name]) for name in sorted(self.images)])
+
+    async def remove_image(self, request: v1.RemoveImageRequest) -> v1.RemoveImageResponse:
+        self.images.discard(request.image.image)
+        return v1.RemoveImageResponse()
+
+    async def image_fs_info(self, request: v1.ImageFsInfoRequest) -> v1.ImageFsInfoResponse:
+        return v1.ImageFsInfoResponse()
+
+    async def pod_sandbox_status(self, request: v1.PodSandboxStatusRequest) -> v1.PodSandboxStatusResponse:
+        await self.enter("pod_sandbox_status")
+        return v1.PodSandboxStatusResponse(
+            status=v1.PodSandboxStatus(network=v1.PodSandboxNetworkStatus(ip="127.0.0.1"))
+        )
+
+    async def exec_sync(self, request: v1.ExecSyncRequest) -> v1.ExecSyncResponse:
+        await self.enter("exec_sync")
+        status = self.containers.get(request.container_id)
+        if status is None or status.state != v1.CONTAINER_RUNNING:
+            raise FailedPrecondition("it does not run")
+        name, command = status.metadata.name, tuple(request.cmd)
+        self.commands.append((name, command, request.timeout))
+        return v1.ExecSyncResponse(exit_code=self.answer(name, command), stderr=self.printed)
+
+    async def update_container_resources(
+        self, request: v1.UpdateContainerResourcesRequest
+    ) -> v1.UpdateContainerResourcesResponse:
+        await self.enter("update_container_resources")
+        if request.container_id not in self.containers:
+            raise NotFound("no such container")
+        self.updates.append((self.containers[request.container_id].metadata.name, request.linux))
+        self.configs[request.container_id].linux.resources.MergeFrom(request.linux)
+        return v1.UpdateContainerResourcesResponse()
 
     # --- what the orchestrator never calls -------------------------------------------------------------------
 
@@ -209,19 +264,4 @@ class Engine(Runtime):
         self._unused(request)
 
     async def runtime_config(self, request: v1.RuntimeConfigRequest) -> v1.RuntimeConfigResponse:
-        self._unused(request)
-
-    async def pod_sandbox_status(self, request: v1.PodSandboxStatusRequest) -> v1.PodSandboxStatusResponse:
-        self._unused(request)
-
-    async def exec_sync(self, request: v1.ExecSyncRequest) -> v1.ExecSyncResponse:
-        self._unused(request)
-
-    async def list_images(self, request: v1.ListImagesRequest) -> v1.ListImagesResponse:
-        self._unused(request)
-
-    async def remove_image(self, request: v1.RemoveImageRequest) -> v1.RemoveImageResponse:
-        self._unused(request)
-
-    async def image_fs_info(self, request: v1.ImageFsInfoRequest) -> v1.ImageFsInfoResponse:
         self._unused(request)

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from cri.errors import FailedPrecondition, InvalidArgument, NotFound
+from cri.v1 import api_pb2 as v1
 from orchestrator.control import Orchestrator
+from orchestrator.store import MemoryStore
 from orchestrator.task import EventKind, State
 from tests.orchestrator.driving import (
     eventually,
     gone,
+    orchestrating,
     reach,
     spec,
     states,
@@ -58,6 +61,41 @@ async def test_a_stop_uses_the_grace_of_the_spec(orchestrator: Orchestrator, eng
     task = await reach(orchestrator, "web", State.COMPLETED)
     assert engine.stops == [(running.container_id, 7)]
     assert (task.reason, task.exit_code) == ("Stopped", 143)
+
+
+class Stubborn(Engine):
+    """Its containers end when they are killed, and not before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.killed = asyncio.Event()
+
+    async def stop_container(self, request: v1.StopContainerRequest) -> v1.StopContainerResponse:
+        self.asked.set()
+        if request.timeout == 0:
+            self.killed.set()
+        await self.killed.wait()
+        return await super().stop_container(request)
+
+
+async def test_a_hurry_cuts_the_grace_of_a_stop_under_way(tmp_path: Path) -> None:
+    engine = Stubborn()
+    async with asyncio.timeout(5), orchestrating(engine, tmp_path) as orchestrator:
+        await orchestrator.submit([spec(stop={"grace": 1000})], actor="test")
+        await reach(orchestrator, "web", State.RUNNING)
+        stopping = asyncio.create_task(orchestrator.stop_all(forget=False, actor="test"))
+        await engine.asked.wait()
+        orchestrator.hurry()
+        await stopping
+
+
+async def test_after_a_hurry_no_stop_has_a_grace(orchestrator: Orchestrator, engine: Engine) -> None:
+    await orchestrator.submit([spec(stop={"grace": 1000})], actor="test")
+    await reach(orchestrator, "web", State.RUNNING)
+    orchestrator.hurry()
+    await orchestrator.stop_all(forget=False, actor="test")
+    assert [grace for _, grace in engine.stops] == [0]
 
 
 async def test_a_stop_during_a_pull_does_not_wait_for_the_pull(orchestrator: Orchestrator, engine: Engine) -> None:
@@ -153,8 +191,8 @@ async def test_a_wish_that_the_table_refuses_is_told_and_kept_in_the_history(
     await reach(orchestrator, "web", State.FAILED)
     with pytest.raises(FailedPrecondition, match="from Failed follows Scheduled"):
         await orchestrator.put("web", wish, actor="somebody")
-    last = (await orchestrator.history(task_id="web"))[-1]
-    assert (last.kind, last.target, last.actor) == (EventKind.REJECTED, wish, "somebody")
+    told = await orchestrator.history(task_id="web")
+    assert [(line.target, line.actor) for line in told if line.kind is EventKind.REJECTED] == [(wish, "somebody")]
 
 
 async def test_stopping_an_unknown_task_says_so(orchestrator: Orchestrator) -> None:
@@ -196,6 +234,24 @@ async def test_watching_from_any_line_has_no_gap_and_no_repetition(orchestrator:
             if event.seq == 70:
                 break
     assert seen == list(range(8, 71))
+
+
+async def test_a_watch_of_a_quiet_task_outlives_the_history_behind_it(engine: Engine, tmp_path: Path) -> None:
+    store = MemoryStore(history=50)
+    engine.exits_at_once = lambda key: 0
+    async with orchestrating(engine, tmp_path, store=store) as orchestrator:
+        await orchestrator.submit([spec("quiet")], actor="test")
+        async with asyncio.timeout(5), aclosing(orchestrator.watch(task_id="quiet")) as events:
+            before = [await anext(events)]
+            while before[-1].target is not State.COMPLETED:
+                before.append(await anext(events))
+            coming = asyncio.create_task(anext(events))
+            for number in range(20):
+                await orchestrator.submit([spec(f"task-{number}")], actor="test")
+            await orchestrator.wait_settled([f"task-{number}" for number in range(20)])
+            assert (await orchestrator.history())[0].seq > before[-1].seq + 1
+            await orchestrator.put("quiet", State.COMPLETED, forget=True, actor="test")
+            assert (await coming).kind is EventKind.NOTE
 
 
 async def test_stopping_all_leaves_nothing(orchestrator: Orchestrator, engine: Engine) -> None:

@@ -1,14 +1,16 @@
-"""What goes wrong by itself: exits, errors, things that vanish, restarts by policy, adoption and orphans."""
+"""What goes wrong by itself: exits, errors, things that vanish, restarts by policy, adoption."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from cri.errors import Internal, InvalidArgument, Unavailable
+from cri.errors import Internal, InvalidArgument, Unavailable, Unimplemented
+from cri.v1 import api_pb2 as v1
 from orchestrator.control import Orchestrator
 from orchestrator.store import MemoryStore
-from orchestrator.task import State
+from orchestrator.task import Item, State
 from tests.orchestrator.driving import (
     NO_RELIST,
     eventually,
@@ -19,7 +21,7 @@ from tests.orchestrator.driving import (
     states,
     until,
 )
-from tests.orchestrator.engine import Engine
+from tests.orchestrator.engine import Engine, Key
 
 
 async def test_an_exit_is_recorded_from_the_event_without_a_relist(engine: Engine, tmp_path: Path) -> None:
@@ -153,13 +155,90 @@ async def test_what_runs_is_adopted_by_the_next_orchestrator(engine: Engine, tmp
     assert list(engine.starts.values()) == [1]
 
 
-async def test_orphans_of_this_instance_go_and_those_of_others_stay(engine: Engine, tmp_path: Path) -> None:
-    async with orchestrating(engine, tmp_path, store=MemoryStore("theirs")) as other:
-        await other.submit([spec()], actor="test")
-        theirs = await reach(other, "web", State.RUNNING)
-    async with orchestrating(engine, tmp_path, store=MemoryStore("ours")) as ours:
-        await ours.submit([spec()], actor="test")
-        orphan = await reach(ours, "web", State.RUNNING)
-    async with orchestrating(engine, tmp_path, store=MemoryStore("ours")):
-        await eventually(lambda: orphan.sandbox_id not in engine.sandboxes)
-    assert list(engine.containers) == [theirs.container_id]
+async def test_an_exit_during_the_start_call_is_not_missed(engine: Engine, tmp_path: Path) -> None:
+    engine.exits_at_once = lambda key: 4
+    async with orchestrating(engine, tmp_path, settings=NO_RELIST) as orchestrator:
+        await orchestrator.submit([spec()], actor="test")
+        assert (await reach(orchestrator, "web", State.FAILED)).exit_code == 4
+
+
+async def test_tries_and_attempts_are_timed_by_the_queue_and_not_by_the_relist(engine: Engine, tmp_path: Path) -> None:
+    engine.fail_next("create_container", Unavailable("engine is away"))
+    engine.exits_at_once = lambda key: 1 if key[2] == 0 else None
+    async with orchestrating(engine, tmp_path, settings=NO_RELIST) as orchestrator:
+        await orchestrator.submit([spec(restart={"policy": "always", "backoff": 0.01})], actor="test")
+        await reach_attempt(orchestrator, 1)
+
+
+async def test_a_container_that_ran_and_vanished_unseen_is_not_made_again_for_the_same_attempt(
+    engine: Engine, tmp_path: Path
+) -> None:
+    def vanish(key: Key) -> int | None:
+        engine.lose_container(*engine.running("web"))
+        raise Unavailable("the answer was lost")
+
+    engine.exits_at_once = vanish
+    async with orchestrating(engine, tmp_path, settings=NO_RELIST) as orchestrator:
+        await orchestrator.submit([spec()], actor="test")
+        assert (await reach(orchestrator, "web", State.FAILED)).reason == "ContainerGone"
+    assert list(engine.starts.values()) == [1]
+
+
+async def test_a_runtime_that_breaks_its_contract_does_not_end_the_looking(tmp_path: Path) -> None:
+    class Broken(Engine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bugs = {"events": 1, "list": 0}
+
+        def bug(self, where: str) -> None:
+            if self.bugs[where]:
+                self.bugs[where] -= 1
+                raise RuntimeError("a bug")
+
+        async def get_container_events(self, request: v1.GetEventsRequest) -> AsyncIterator[v1.ContainerEventResponse]:
+            self.bug("events")
+            async for event in super().get_container_events(request):
+                yield event
+
+        async def list_containers(self, request: v1.ListContainersRequest) -> v1.ListContainersResponse:
+            self.bug("list")
+            return await super().list_containers(request)
+
+    engine = Broken()
+    async with orchestrating(engine, tmp_path) as orchestrator:
+        await orchestrator.submit([spec()], actor="test")
+        running = await reach(orchestrator, "web", State.RUNNING)
+        engine.bugs["list"] = 2
+        await eventually(lambda: engine.bugs == {"events": 0, "list": 0})
+        engine.deaf = True
+        engine.end(running.container_id, 0)
+        await reach(orchestrator, "web", State.COMPLETED)
+
+
+async def test_a_queue_that_breaks_is_read_again(engine: Engine, tmp_path: Path) -> None:
+    class Broken(MemoryStore):
+        bugs = 1
+
+        async def claim(self, worker: str, now: float, limit: int) -> list[Item]:
+            if self.bugs:
+                self.bugs -= 1
+                raise RuntimeError("a bug")
+            return await super().claim(worker, now, limit)
+
+    async with orchestrating(engine, tmp_path, store=Broken()) as orchestrator:
+        await orchestrator.submit([spec()], actor="test")
+        await reach(orchestrator, "web", State.RUNNING)
+
+
+async def test_an_exit_is_found_soon_on_a_runtime_without_events(tmp_path: Path) -> None:
+    class Deaf(Engine):
+        async def get_container_events(self, request: v1.GetEventsRequest) -> AsyncIterator[v1.ContainerEventResponse]:
+            raise Unimplemented("no events here")
+            yield
+
+    engine = Deaf()
+    async with orchestrating(engine, tmp_path, settings=NO_RELIST) as orchestrator:
+        await orchestrator.submit([spec()], actor="test")
+        running = await reach(orchestrator, "web", State.RUNNING)
+        engine.end(running.container_id, 0)
+        await reach(orchestrator, "web", State.COMPLETED)

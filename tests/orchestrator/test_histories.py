@@ -4,6 +4,7 @@ is forbidden, no item is lost or judged twice, nothing is started twice, and in 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from hypothesis import strategies as st
 
 from cri.errors import CRIError, FailedPrecondition, Internal, InvalidArgument, Unavailable
 from cri.v1 import api_pb2 as v1
+from orchestrator.dependencies import unmet
 from orchestrator.loop import ControlLoop
+from orchestrator.orphans import timer
 from orchestrator.perform import Performer
 from orchestrator.pods import ATTEMPT, TASK, UID
-from orchestrator.spec import TaskSpec
 from orchestrator.store import Store
 from orchestrator.task import TRANSITIONS, Event, EventKind, Item, State
 from orchestrator.worker import Settings, Worker
-from tests.orchestrator.mortal import Fate, MortalEngine, MortalStore
+from tests.orchestrator.mortal import CALLS, Fate, MadeUp, MortalEngine, MortalStore
+from tests.orchestrator.variants import VARIANTS, init_ends, spec
 
 PACE = Settings(retry_backoff=0.0, retry_max=0.0)
 NAMES = ("a", "b")
@@ -41,10 +44,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Happen:
-    """Something happens in the runtime to whatever of the task is there."""
+    """Something happens in the runtime to one of the task's containers that run."""
 
     task_id: str
     what: str
+    which: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,41 +69,38 @@ class Live:
 Step = Ask | Happen | Break | Live
 
 names = st.sampled_from(NAMES)
-asks = st.builds(Ask, names, st.sampled_from([*State, None]), st.sampled_from([None, None, 0, 1, 2, 3]), st.booleans())
-starts = st.builds(Ask, names, st.just(State.SCHEDULED), st.integers(0, 3), st.just(False))
-happenings = st.builds(Happen, names, st.sampled_from(["exit 0", "exit 3", "lose container", "kill sandbox"]))
+asks = st.builds(
+    Ask, names, st.sampled_from([*State, None]), st.sampled_from([None, None, *range(len(VARIANTS))]), st.booleans()
+)
+starts = st.builds(Ask, names, st.just(State.SCHEDULED), st.integers(0, len(VARIANTS) - 1), st.just(False))
+happenings = st.builds(
+    Happen,
+    names,
+    st.sampled_from(["exit 0", "exit 3", "lose container", "kill sandbox", "fall ill"]),
+    st.integers(0, 2),
+)
 breaks = st.builds(
     Break,
-    st.sampled_from(
-        ["run_pod_sandbox", "create_container", "start_container", "stop_container", "list_containers", "pull_image"]
-    ),
+    st.sampled_from([*CALLS]),
     st.sampled_from([Unavailable, Internal, InvalidArgument, FailedPrecondition]),
 )
 lives = st.builds(Live, st.integers(0, 60))
 histories = st.lists(st.one_of(asks, starts, lives, lives, happenings, breaks), max_size=25)
 
-POLICIES = (
-    {"policy": "never"},
-    {"policy": "on-failure", "backoff": 0, "attempts": 2},
-    {"policy": "always", "backoff": 0, "attempts": 3},
-    {"policy": "never"},
-)
-
-
-def spec(task_id: str, variant: int) -> TaskSpec:
-    image = "busybox" if variant < 3 else "far/away"
-    return TaskSpec.model_validate({"name": task_id, "image": image, "restart": POLICIES[variant]})
-
 
 class World:
     """One store and one engine, and the processes that come and go over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.fate = Fate()
         self.store = MortalStore(self.fate)
         self.engine = MortalEngine(self.fate)
+        self.engine.exits_at_once = init_ends
         self.asked: dict[int, Item] = {}
         self.survived = False
+        self.moments = 0
+        """At how many moments the last life could have ended."""
 
     async def go_through(self, history: Sequence[Step]) -> None:
         """The history, and then whatever it takes to come to rest."""
@@ -124,10 +125,13 @@ class World:
                     await self.live(step.moments)
 
     def _happen(self, step: Happen) -> None:
-        for container_id in self.engine.running(step.task_id):
+        running = self.engine.running(step.task_id)
+        for container_id in running[step.which % len(running) :][:1] if running else ():
             match step.what:
                 case "exit 0" | "exit 3":
                     self.engine.end(container_id, int(step.what[-1]))
+                case "fall ill":
+                    self.engine.sick.add(container_id)
                 case "lose container":
                     self.engine.lose_container(container_id)
                 case _:
@@ -136,14 +140,17 @@ class World:
     async def live(self, moments: int) -> None:
         """A process starts, looks around, works, and dies or comes to rest."""
         self.fate.live()
-        loop = ControlLoop(self.store, self.engine, logs=Path("/nonexistent"), relist=3600)
+        prober = MadeUp(self.engine)
+        loop = ControlLoop(self.store, self.engine, PACE, health=prober.health)
         self.fate.live(moments or None)
-        worker = Worker(self.store, Performer(self.engine, "ours", Path("/tmp/minicri-histories")), PACE)
+        worker = Worker(self.store, Performer(self.engine, "ours", self.folder), PACE)
+        worker.prober = prober
         life = asyncio.create_task(self._work_until_rest(worker, loop))
         death = asyncio.create_task(self.fate.dead.wait())
         async with asyncio.timeout(PATIENCE):
             await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
         self.survived = life.done()
+        self.moments = self.fate.moments
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if life.done():
             life.result()
@@ -157,14 +164,15 @@ class World:
         running = asyncio.create_task(worker.run())
         while True:
             try:
-                differing = await loop.differences()
+                differing, strangers = await loop.differences()
             except CRIError:
                 continue  # the loop would try again later
-            await self.store.enqueue([Item(task_id=task_id, actor="loop", cause=why) for task_id, why in differing])
+            await self.store.enqueue([Item(task_id=task_id, actor="loop") for task_id in differing])
+            await self.store.enqueue([timer(task_id, 0.0, "loop", "nobody knows it") for task_id in strangers])
             while worker.under_way or await self.store.depth():
                 assert not running.done(), running.result()
                 await asyncio.sleep(0)
-            if not differing:
+            if not differing and not strangers:
                 return
 
 
@@ -195,28 +203,41 @@ async def check(world: World) -> None:
 
 async def as_recorded(store: Store, engine: MortalEngine, events: list[Event]) -> None:
     """What is in the engine is exactly what the records say, and the records say what the history says."""
-    expected = set()
+    expected = Counter[tuple[str, str, str]]()
     for task in await store.list():
         assert not task.forget, "nobody finished forgetting it"
         last = [e.target for e in events if e.uid == task.uid and e.kind is EventKind.TRANSITION][-1]
         assert task.state is last
-        assert task.state in (State.RUNNING, State.COMPLETED, State.FAILED)
-        if task.state is State.RUNNING:
-            expected.add((task.id, task.uid, str(task.attempt)))
-            assert engine.running(task.id) == [task.container_id]
+        if task.state is State.SCHEDULED:
+            declared = {name: await store.named(name) for name in task.spec.depends_on}
+            assert (task.reason, task.message) == ("Waiting", unmet(task.spec, declared))
+            idle = [each for each, sandbox in engine.sandboxes.items() if sandbox.labels[UID] == task.uid]
+            assert [engine.sandboxes.pop(each) for each in idle][1:] == [], "several sandboxes of one task"
+        elif task.state is State.RUNNING:
+            expected[task.id, task.uid, str(task.attempt)] = len(task.spec.everyone)
+            assert task.containers.keys() == {container.name for container in task.spec.everyone}
+            assert {engine.homes[each] for each in task.containers.values()} == {task.sandbox_id}
             assert engine.sandboxes[task.sandbox_id].state == v1.SANDBOX_READY
+            assert task.container_id in engine.running(task.id)
+            assert not any(task.spec.probes) or task.container_id not in engine.sick
+            limits = engine.configs[task.container_id].linux.resources
+            assert (limits.memory_limit_in_bytes or None, task.resized) == (task.spec.resources.memory, ())
+            assert task.hooked == ((task.id,) if task.spec.hooks.post_start else ())
+            assert task.ready
+            for each in set(task.containers.values()) - set(engine.running(task.id)):
+                assert engine.containers[each].exit_code == 0
         else:
             assert task.swept
-    found = [(c.labels[TASK], c.labels[UID], c.labels[ATTEMPT]) for c in engine.containers.values()]
-    assert sorted(found) == sorted(expected)
+    assert expected == Counter((c.labels[TASK], c.labels[UID], c.labels[ATTEMPT]) for c in engine.containers.values())
     assert {(s.labels[TASK], s.labels[UID]) for s in engine.sandboxes.values()} == {key[:2] for key in expected}
     assert len(engine.sandboxes) == len(expected)
 
 
 async def play(history: Sequence[Step]) -> None:
-    world = World()
-    await world.go_through(history)
-    await check(world)
+    with tempfile.TemporaryDirectory(prefix="minicri-histories-") as folder:
+        world = World(Path(folder))
+        await world.go_through(history)
+        await check(world)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -236,6 +257,12 @@ STORIES = {
     "delete": story(Ask("a", State.COMPLETED, None, True)),
     "restart": story(Ask("a", State.SCHEDULED, None, False)),
     "change": story(Ask("a", State.SCHEDULED, 1, False)),
+    "init and beside": [Ask("a", State.SCHEDULED, 4, False)],
+    "init that fails once": [Ask("a", State.SCHEDULED, 5, False)],
+    "restart of several": [Ask("a", State.SCHEDULED, 4, False), Ask("a", State.SCHEDULED, None, False)],
+    "hooks": story(Ask("a", State.SCHEDULED, 6, False)),
+    "other limits": [Ask("a", State.SCHEDULED, 7, False), Ask("a", State.SCHEDULED, 8, False)],
+    "a dependent": [Ask("b", State.SCHEDULED, 9, False), Ask("a", State.SCHEDULED, 2, False)],
     "delete and submit again": story(Ask("a", State.COMPLETED, None, True), Ask("a", State.SCHEDULED, 0, False)),
 }
 
@@ -248,15 +275,16 @@ def test_a_crash_at_any_call_changes_nothing_in_the_end(name: str) -> None:
         calls = 0
         while True:
             calls += 1
-            world = World()
-            first, *rest = STORIES[name]
-            if rest:
-                await world.go_through([first])
-            await world.suffer(rest or [first])
-            await world.live(calls)
-            survived = world.survived
-            await world.go_through([])
-            await check(world)
+            with tempfile.TemporaryDirectory(prefix="minicri-histories-") as folder:
+                world = World(Path(folder))
+                first, *rest = STORIES[name]
+                if rest:
+                    await world.go_through([first])
+                await world.suffer(rest or [first])
+                await world.live(calls)
+                survived = world.survived
+                await world.go_through([])
+                await check(world)
             if survived:
                 return calls
 

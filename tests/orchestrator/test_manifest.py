@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import manifest
-from orchestrator.documents import FORMATS, Format
-from orchestrator.spec import TaskSpec
+from cri.documents import FORMATS, Format
+from manifests import manifest
+from manifests.spec import TaskSpec
+from manifests.values import RESERVED
 
 
 def one(text: str, form: Format = "yaml", directory: str = "") -> TaskSpec:
@@ -242,7 +243,7 @@ _specs = st.fixed_dictionaries(
         "platform": st.just("linux/arm64/v8"),
         "mounts": st.lists(_names.map(lambda name: f"/srv/{name}:/{name}:ro"), unique=True, max_size=2),
         "stop": st.fixed_dictionaries({}, optional={"grace": _seconds, "signal": st.just("SIGRTMIN+3")}),
-        "labels": st.dictionaries(_text.filter(bool), _text, max_size=2),
+        "labels": st.dictionaries(_text.filter(lambda key: key and not key.startswith(RESERVED)), _text, max_size=2),
         "pull": st.sampled_from(["missing", "always", "never"]),
         "tty": st.booleans(),
     },

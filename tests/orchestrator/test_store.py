@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.spec import TaskSpec
-from orchestrator.store import Conflict, MemoryStore, Outcome, Store, open_store
+from manifests.spec import TaskSpec
+from orchestrator.store import HISTORY, Conflict, HistoryTrimmed, MemoryStore, Outcome, Store, open_store
 from orchestrator.task import Event, EventKind, Item, State, Task
 
 SPEC = TaskSpec(name="web", image="busybox", env={"KEY": "value"}, labels={"tier": "front"})
 NOW = 1000.0
 
 
+def made(kind: str, folder: Path, history: int = HISTORY) -> AbstractAsyncContextManager[Store]:
+    return MemoryStore(history=history) if kind == "memory" else open_store(folder / "state", history=history)
+
+
+every_store = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        async with MemoryStore() as memory:
-            yield memory
-    else:
-        async with open_store(tmp_path / "state") as sqlite:
-            yield sqlite
+    async with made(request.param, tmp_path) as opened:
+        yield opened
 
 
 def wish(task_id: str = "web", state: State | None = State.SCHEDULED, **more: object) -> Item:
@@ -172,7 +176,7 @@ async def test_a_refused_outcome_leaves_those_beside_it_alone(store: Store) -> N
     await store.commit(Outcome(task=task(version=1)))
     outcomes = [Outcome(task=task("a")), Outcome(task=task(version=7)), Outcome(task=task("b"))]
     results = await asyncio.gather(*(store.commit(one) for one in outcomes), return_exceptions=True)
-    assert [type(result) for result in results] == [type(None), Conflict, type(None)]
+    assert [isinstance(result, Conflict) for result in results] == [False, True, False]
     assert [one.id for one in await store.list()] == ["a", "b", "web"]
 
 
@@ -218,6 +222,28 @@ async def test_history_is_read_from_any_line_and_from_its_end(store: Store) -> N
     assert [one.seq for one in await store.history(task_id="task-0", limit=2, newest=True)] == [3, 5]
     assert await store.last_seq() == 6
     assert await store.history(1, limit=1) == [replace(event("task-1"), seq=2)]
+
+
+@every_store
+async def test_the_oldest_lines_of_history_go_and_the_numbers_go_on(kind: str, tmp_path: Path) -> None:
+    async with made(kind, tmp_path, history=3) as store:
+        for _ in range(3):
+            await store.commit(Outcome(events=(event(), event())))
+        assert [one.seq for one in await store.history()] == [4, 5, 6]
+        assert [one.seq for one in await store.history(3)] == [4, 5, 6]
+        assert [one.seq for one in await store.history(5)] == [6]
+        assert [one.seq for one in await store.history(limit=2, newest=True)] == [5, 6]
+        assert await store.last_seq() == 6
+
+
+@every_store
+async def test_a_line_that_is_no_longer_kept_leaves_no_silent_gap(kind: str, tmp_path: Path) -> None:
+    async with made(kind, tmp_path, history=3) as store:
+        await store.commit(Outcome(events=(event(),) * 6))
+        for task_id in (None, "web"):
+            for after in (0, 2):
+                with pytest.raises(HistoryTrimmed, match=f"between {after} and 4, the oldest"):
+                    await store.history(after, task_id=task_id)
 
 
 async def test_whoever_waits_is_woken_by_a_change(store: Store) -> None:

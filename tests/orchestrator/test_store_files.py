@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cri.folders import StateLocked
 from orchestrator.store import Outcome, open_store
-from orchestrator.store.base import StateDamaged, StateFull, StateLocked, StateTooNew, StateUnwritable
+from orchestrator.store.base import StateDamaged, StateFull, StateTooNew, StateUnwritable
+from orchestrator.store.database import connect
 from orchestrator.store.sqlite import SqliteStore
 from orchestrator.task import Item, State
 from tests.orchestrator.test_store import NOW, SPEC, event, task
 
 HOLDER = """
 import asyncio, sys
+from collections import Counter
 from pathlib import Path
 from orchestrator.store import open_store
 async def hold():
@@ -124,3 +131,75 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(StateUnwritable, match="closed"):
         await store.last_seq()
+
+
+async def test_the_journal_is_a_wal_that_is_flushed_at_every_commit(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "state.db")
+    try:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    finally:
+        connection.close()
+
+
+async def test_after_a_kill_each_item_is_in_the_queue_or_in_the_db_and_never_in_both(tmp_path: Path) -> None:
+    dice = random.Random(5)
+    said: list[list[str]] = []
+    for _ in range(6):
+        said += await _life_of_a_writer(tmp_path, answers=dice.randint(1, 200))
+        async with open_store(tmp_path) as store:
+            waiting = {item.task_id for item in await store.claim("look", NOW, 1000)}
+            known = {one.id for one in await store.list()}
+            told = Counter(one.task_id for one in await store.history(limit=100_000))
+        assert not waiting & known
+        assert {name for what, name in said if what == "queued"} <= waiting | known
+        assert {name for what, name in said if what == "written"} <= known
+        assert told == dict.fromkeys(known, 2)  # new and Pending, then Scheduled
+
+
+async def _life_of_a_writer(folder: Path, answers: int) -> list[list[str]]:
+    """What it said before it was killed, right after so many answers and in the middle of the next call."""
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.orchestrator.writer", folder, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert writer.stdout is not None
+    lines = [await writer.stdout.readline() for _ in range(answers)]
+    writer.kill()
+    lines += (await writer.stdout.read()).splitlines()
+    await writer.wait()
+    return [line.decode().split() for line in lines if line.count(b" ") == 1]
+
+
+async def test_a_history_that_may_be_shorter_now_is_cut_with_the_next_line(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.commit(Outcome(events=(event(),) * 10))
+    async with open_store(tmp_path, history=4) as store:
+        await store.commit(Outcome(events=(event(),)))
+        assert [one.seq for one in await store.history()] == [8, 9, 10, 11]
+
+
+async def test_a_record_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    async with open_store(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        connection.execute("INSERT INTO tasks (id, version, record) VALUES ('web', 1, '{}')")
+        connection.commit()
+    with pytest.raises(StateDamaged, match=r"(?s)state\.db.*move it away"):
+        async with open_store(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(("version", "lacks"), [(1, ("declarations", "images")), (2, ("images",))])
+async def test_what_an_older_version_wrote_is_taken_over(tmp_path: Path, version: int, lacks: tuple[str, ...]) -> None:
+    known = replace(task(), created_at=NOW)
+    async with open_store(tmp_path) as store:
+        await store.commit(Outcome(task=known))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        for table in lacks:
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.commit()
+    async with open_store(tmp_path) as store:
+        assert await store.get("web") == known
+        assert await store.pulled_images() == []
+        assert [one.name for one in await store.declarations()] == (["web"] if version == 1 else [])

@@ -98,3 +98,26 @@ async def test_uninterrupted_work_ends_before_the_cancellation_is_heard() -> Non
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert work.undone == 0
+
+
+async def test_a_request_that_comes_while_the_work_is_taken_back_begins_anew() -> None:
+    async def work() -> str:
+        begun.append("")
+        started.set()
+        try:
+            await go_on.wait()
+        finally:
+            await asyncio.sleep(0)  # to take back takes a moment
+        return "made"
+
+    flights: InFlight[str] = InFlight()
+    begun: list[str] = []
+    started, go_on = asyncio.Event(), asyncio.Event()
+    first = asyncio.ensure_future(flights.run("web", b"x", work))
+    await started.wait()
+    first.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await flights.run("web", b"x", work) == "made"
+    assert len(begun) == 2
+    assert first.cancelled()

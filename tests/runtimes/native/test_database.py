@@ -1,0 +1,86 @@
+"""The state file, as several processes share it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cri.errors import FailedPrecondition
+from runtimes.native.database import VERSION, Database
+
+SCHEMA = "create table if not exists things (name text primary key); create index if not exists n on things (name);"
+
+
+def names(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row["name"] for row in connection.execute("select name from things order by name")]
+
+
+def put(database: Database, name: str) -> None:
+    with database.write() as connection:
+        connection.execute("insert into things values (?)", (name,))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "state.db"
+
+
+def test_what_one_process_wrote_another_reads(path: Path) -> None:
+    one, other = Database(path, [SCHEMA]), Database(path, [SCHEMA])
+    put(one, "a")
+    assert names(other) == ["a"]
+    one.close()
+    other.close()
+
+
+def test_a_query_alone_sees_what_others_wrote_and_holds_nobody_up(path: Path) -> None:
+    one, other = Database(path, [SCHEMA]), Database(path, [SCHEMA])
+    query = "select name from things where name = ?"
+    assert one.rows(query, ["a"]) == []
+    put(other, "a")
+    assert [row["name"] for row in one.rows(query, ["a"])] == ["a"]
+    one.close()
+    other.close()
+
+
+def test_a_block_that_raises_leaves_nothing(path: Path) -> None:
+    database = Database(path, [SCHEMA])
+    with pytest.raises(sqlite3.IntegrityError), database.write() as connection:
+        connection.executemany("insert into things values (?)", [("a",), ("a",)])
+    assert names(database) == []
+    database.close()
+
+
+def test_a_process_killed_within_a_transaction_leaves_nothing_and_blocks_nobody(path: Path) -> None:
+    database = Database(path, [SCHEMA])
+    child = os.fork()
+    if not child:
+        mine = Database(path, [SCHEMA])
+        with mine.write() as connection:
+            connection.execute("insert into things values ('half')")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    put(database, "whole")
+    assert names(database) == ["whole"]
+    database.close()
+
+
+def test_the_state_of_a_newer_version_is_refused(path: Path) -> None:
+    Database(path, [SCHEMA]).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"pragma user_version = {VERSION + 1}")
+    connection.close()
+    with pytest.raises(FailedPrecondition, match="newer"):
+        Database(path, [SCHEMA])
+
+
+def test_a_damaged_file_is_refused_with_its_name(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(FailedPrecondition, match=r"state\.db"):
+        Database(path, [SCHEMA])

@@ -1,0 +1,3 @@
+"""Exec, through the URL on Podman: what holds for every engine."""
+
+from tests.runtimes.behaviour.exec_stream import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""ExecSync on Podman: what holds for every engine."""
+
+from tests.runtimes.behaviour.exec_sync import *  # noqa: F403
