@@ -17,13 +17,18 @@ from typing import IO
 
 import docker
 
-from tests.host import facts, ready
+from tests.host import facts, hugetlb, links, processes, ready
 from tests.host.errors import EngineError, Unavailable
-from tests.host.slot import Slot, claim
+from tests.host.slot import Slot, base_lock, claim
 
 STOP_TIMEOUT = 40.0
-START_TIMEOUT = 40.0
 """Seconds. dockerd itself gives containers 15 s to stop."""
+START_TIMEOUT = 120.0
+"""Seconds. One that was killed first takes away the networks of all that ran, one after the other."""
+
+OTHER = "TEST_DOCKERD"
+"""Environment variable with the path of another dockerd than the host's; what it starts (containerd, its shim, runc,
+docker-proxy) is looked for beside it first."""
 
 
 class PrivateDocker:
@@ -31,9 +36,10 @@ class PrivateDocker:
 
     private = True
 
-    def __init__(self, slot: Slot, *, live_restore: bool = False) -> None:
+    def __init__(self, slot: Slot, *, live_restore: bool = False, experimental: bool = False) -> None:
         self._slot = slot
         self._live_restore = live_restore
+        self._experimental = experimental
         self._log: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,14 +75,16 @@ class PrivateDocker:
         """
         if self._process is not None:
             return
-        self._make_bridge()
+        links.make_bridge(self._slot)
+        with base_lock():
+            hugetlb.require_for(self._slot.path / "docker")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._slot.environment,
+                env={**self._slot.environment, "PATH": _search()},
                 start_new_session=True,
             )
         try:
@@ -95,17 +103,26 @@ class PrivateDocker:
             self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired as error:
             self.kill()
-            raise EngineError(
-                f"dockerd did not stop in {STOP_TIMEOUT:.0f} s\n{ready.tail(self.log)}"
-            ) from error
+            raise EngineError(f"dockerd did not stop in {STOP_TIMEOUT:.0f} s\n{ready.tail(self.log)}") from error
         self._process = None
 
     def kill(self) -> None:
         """End dockerd as a crash would (SIGKILL). Its containers go on under their shims."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(STOP_TIMEOUT)
-            self._process = None
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait(STOP_TIMEOUT)
+        self._process = None
+        self._forget_dead_containerd()
+
+    def _forget_dead_containerd(self) -> None:
+        """It dies with dockerd. Where init is slow to reap it, the next dockerd would take it for alive."""
+        folder = self._slot.path / "run/containerd"
+        pidfile = folder / "containerd.pid"
+        if pidfile.exists():
+            configuration = str(folder / "containerd.toml")
+            processes.kill(int(pidfile.read_text()), STOP_TIMEOUT, lambda pid: configuration in processes.command(pid))
+            pidfile.unlink()
 
     def restart(self) -> None:
         self.stop()
@@ -119,7 +136,7 @@ class PrivateDocker:
     def _config(self) -> dict[str, object]:
         path, network = self._slot.path, self._slot.network
         upper_half = list(network.subnets())[1]
-        return {
+        made: dict[str, object] = {
             "data-root": str(path / "docker"),
             "exec-root": str(path / "run"),
             "pidfile": str(path / "dockerd.pid"),
@@ -133,26 +150,16 @@ class PrivateDocker:
             "cgroup-parent": f"/{self._slot.cgroup}",
             "insecure-registries": ["127.0.0.0/8", "localhost:5000"],
             "live-restore": self._live_restore,
-            "oom-score-adjust": -500 if facts.may_lower_oom_score() else 0,
+            "experimental": self._experimental,
             "shutdown-timeout": 5,
         }
-
-    def _make_bridge(self) -> None:
-        bridge = self._slot.bridge
-        if Path("/sys/class/net", bridge).exists():
-            return
-        for arguments in (
-            ["link", "add", bridge, "type", "bridge"],
-            ["address", "add", str(self._slot.bridge_address), "dev", bridge],
-            ["link", "set", bridge, "up"],
-        ):
-            done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=10)
-            if done.returncode:
-                raise EngineError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        if _lowers_its_oom_score():
+            made["oom-score-adjust"] = -500 if facts.may_lower_oom_score() else 0
+        return made
 
 
 @contextlib.contextmanager
-def private_docker(*, live_restore: bool = False) -> Iterator[PrivateDocker]:
+def private_docker(*, live_restore: bool = False, experimental: bool = False) -> Iterator[PrivateDocker]:
     """A started private engine, removed with all that it holds at the end.
 
     Raises Unavailable when this host cannot have one, EngineError when it does not start.
@@ -160,7 +167,7 @@ def private_docker(*, live_restore: bool = False) -> Iterator[PrivateDocker]:
     _dockerd()
     slot = claim()
     try:
-        engine = PrivateDocker(slot, live_restore=live_restore)
+        engine = PrivateDocker(slot, live_restore=live_restore, experimental=experimental)
         engine.start()
         try:
             yield engine
@@ -171,8 +178,22 @@ def private_docker(*, live_restore: bool = False) -> Iterator[PrivateDocker]:
 
 
 def _dockerd() -> str:
-    search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin"
-    found = shutil.which("dockerd", path=search)
+    other = os.environ.get(OTHER)
+    found = shutil.which(other or "dockerd", path=_search())
     if found is None:
-        raise Unavailable("no dockerd on this host: install the package docker.io")
+        hint = f"{OTHER}={other} is no program" if other else "no dockerd on this host: install the package docker.io"
+        raise Unavailable(hint)
     return found
+
+
+def _lowers_its_oom_score() -> bool:
+    """Whether this dockerd lowers the score by itself and has to be told; newer ones leave it alone."""
+    told = subprocess.run([_dockerd(), "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    return b"--oom-score-adjust" in told.stdout
+
+
+def _search() -> str:
+    """PATH for dockerd and what it starts."""
+    other = os.environ.get(OTHER)
+    beside = [str(Path(other).parent)] if other else []
+    return os.pathsep.join([*beside, os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])

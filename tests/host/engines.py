@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +12,13 @@ from typing import Protocol
 import docker
 import docker.errors
 
+from tests.host import ready
 from tests.host.dockerd import private_docker
 from tests.host.errors import EngineError, Unavailable
 from tests.host.images import BUSYBOX, docker_archive
+
+SOCKETS = ("/var/run/docker.sock",)
+"""Where an engine is looked for when DOCKER_HOST is not set; a rootless one is in XDG_RUNTIME_DIR."""
 
 
 class DockerEngine(Protocol):
@@ -65,9 +70,7 @@ class ExistingDocker:
         self._refuse("restart")
 
     def _refuse(self, verb: str) -> None:
-        raise EngineError(
-            f"will not {verb} the engine at {self.address}: it is not ours (use private_docker_engine)"
-        )
+        raise EngineError(f"will not {verb} the engine at {self.address}: it is not ours (use private_docker_engine)")
 
 
 def running_docker() -> ExistingDocker | None:
@@ -80,7 +83,7 @@ def running_docker() -> ExistingDocker | None:
         if _answers(ExistingDocker(named)):
             return ExistingDocker(named)
         raise Unavailable(f"DOCKER_HOST={named} does not answer: start that engine, or unset DOCKER_HOST")
-    sockets = [Path("/var/run/docker.sock")]
+    sockets = [Path(path) for path in SOCKETS]
     if runtime_dir := os.environ.get("XDG_RUNTIME_DIR"):
         sockets.append(Path(runtime_dir, "docker.sock"))
     candidates = (ExistingDocker(f"unix://{path}") for path in sockets if path.is_socket())
@@ -119,8 +122,24 @@ def busybox(engine: DockerEngine) -> Iterator[str]:
 
 
 def _answers(engine: ExistingDocker) -> bool:
+    scheme, _, path = engine.address.partition("://")
+    if scheme == "unix":
+        return ready.answers(ready.UnixConnection(Path(path), timeout=5.0), "/_ping")
     try:
         with contextlib.closing(engine.client(timeout=5)) as client:
             return bool(client.ping())
     except (docker.errors.DockerException, OSError):
         return False
+
+
+def docker_folder(engine: DockerEngine, container_id: str) -> Path:
+    """Where Docker keeps a container, its record and what it mounts for it."""
+    with contextlib.closing(engine.client()) as client:
+        return Path(client.info()["DockerRootDir"], "containers", container_id)
+
+
+def lose_shm(engine: DockerEngine, container_id: str) -> None:
+    """Take away what others mount that share IPC with a container, which goes on."""
+    shm = docker_folder(engine, container_id) / "mounts" / "shm"
+    subprocess.run(["umount", shm], check=True)
+    shm.rmdir()

@@ -179,9 +179,7 @@ def _is_static(elf: bytes) -> bool:
     wide = elf[4] == 2
     offset = struct.unpack_from("<Q", elf, 32)[0] if wide else struct.unpack_from("<I", elf, 28)[0]
     size, count = struct.unpack_from("<HH", elf, 54 if wide else 42)
-    return all(
-        struct.unpack_from("<I", elf, offset + index * size)[0] != _ELF_INTERPRETER for index in range(count)
-    )
+    return all(struct.unpack_from("<I", elf, offset + index * size)[0] != _ELF_INTERPRETER for index in range(count))
 
 
 @functools.cache

@@ -12,8 +12,8 @@ MARK = "MINICRI_HOST_SLOT"
 
 
 def base() -> Path:
-    """Where slots live: a real disk, which /tmp need not be. `MINICRI_HOST_DIR` moves it."""
-    return Path(os.environ.get("MINICRI_HOST_DIR") or f"/var/tmp/minicri-host-{os.getuid()}")
+    """Where slots live: a real disk, which /tmp need not be. `TEST_HOST_DIR` moves it."""
+    return Path(os.environ.get("TEST_HOST_DIR") or f"/var/tmp/minicri-host-{os.getuid()}")
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,9 @@ class Names:
     @property
     def bridge_address(self) -> ipaddress.IPv4Interface:
         return ipaddress.IPv4Interface(f"{self.network[1]}/20")
+
+
+def slots_with(directory: str) -> list[Names]:
+    """The slots that have this directory, by which an engine is known."""
+    numbers = (int(path.name) for path in base().iterdir() if path.name.isdigit())
+    return [names for names in map(Names, numbers) if (names.path / directory).exists()]

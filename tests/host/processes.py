@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.host.names import MARK
@@ -21,9 +21,9 @@ def of_slot(path: Path, cgroups: Iterable[Path] = ()) -> set[int]:
     while grown := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= grown
     for cgroup in cgroups:
-        for members in cgroup.rglob("cgroup.procs"):
+        for folder, _, _ in os.walk(cgroup):  # a cgroup may go meanwhile: walk passes over it, rglob raises
             with contextlib.suppress(OSError):
-                found |= {int(line) for line in members.read_text().split()}
+                found |= {int(line) for line in Path(folder, "cgroup.procs").read_text().split()}
     return {pid for pid in found if pid > 1 and not is_zombie(pid)}
 
 
@@ -32,15 +32,24 @@ def marked(mark: str) -> set[int]:
     return {pid for pid in pids() if mark.encode() in environment(pid) and not is_zombie(pid)}
 
 
-def kill(pid: int, timeout: float) -> None:
-    """Kill a process and wait up to `timeout` seconds until it is dead. One that is gone is passed over."""
+def kill(pid: int, timeout: float, belongs: Callable[[int], bool]) -> None:
+    """Kill a process and wait up to `timeout` seconds until it is dead. One that is gone is passed over, and one that
+    does not belong to us: numbers are given anew, here within minutes, so it is looked at while it is held."""
     with contextlib.suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)
         try:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [], max(0.0, timeout))
+            if belongs(pid):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                select.select([handle], [], [], max(0.0, timeout))
         finally:
             os.close(handle)
+
+
+def those_of_now() -> Callable[[int], bool]:
+    """Whether a number is still, or again, that of a process that lives now. Ask for it before a look that takes its
+    time: whom that found, and this knows, is whom it saw."""
+    born = {pid: started_at(pid) for pid in pids()}
+    return lambda pid: started_at(pid) == born.get(pid)
 
 
 def pids() -> Iterator[int]:
@@ -59,6 +68,16 @@ def command(pid: int) -> list[str]:
 def parent_of(pid: int) -> int | None:
     fields = _stat(pid)
     return int(fields[1]) if fields else None
+
+
+def ancestors() -> set[int]:
+    """This process, its parent, and so on."""
+    found: set[int] = set()
+    pid: int | None = os.getpid()
+    while pid:
+        found.add(pid)
+        pid = parent_of(pid)
+    return found
 
 
 def is_zombie(pid: int) -> bool:

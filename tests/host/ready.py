@@ -31,35 +31,18 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def wait_for_socket(
-    process: subprocess.Popen[bytes], sock: Path, log: Path, timeout: float, *, path: str
-) -> None:
+def wait_for_socket(process: subprocess.Popen[bytes], sock: Path, log: Path, timeout: float, *, path: str) -> None:
     """Return once `path` answers 200 over the unix socket; see `wait_for`."""
-    wait_for(process, lambda left: UnixConnection(sock, left), log, timeout, path=path)
+    wait_for(process, lambda left: answers(UnixConnection(sock, left), path), log, timeout)
 
 
-def wait_for_port(
-    process: subprocess.Popen[bytes], port: int, log: Path, timeout: float, *, path: str
-) -> None:
-    """Return once `path` answers 200 on a port of 127.0.0.1; see `wait_for`."""
-    wait_for(
-        process,
-        lambda left: http.client.HTTPConnection("127.0.0.1", port, timeout=left),
-        log,
-        timeout,
-        path=path,
-    )
+def wait_for_line(process: subprocess.Popen[bytes], line: str, log: Path, timeout: float) -> None:
+    """Return once the server's log holds `line`; see `wait_for`."""
+    wait_for(process, lambda left: line in log.read_text(errors="replace"), log, timeout)
 
 
-def wait_for(
-    process: subprocess.Popen[bytes],
-    connect: Callable[[float], http.client.HTTPConnection],
-    log: Path,
-    timeout: float,
-    *,
-    path: str,
-) -> None:
-    """Return once the server answers `path` with 200.
+def wait_for(process: subprocess.Popen[bytes], is_ready: Callable[[float], bool], log: Path, timeout: float) -> None:
+    """Return once `is_ready`, which is told the seconds left, says so.
 
     Raises EngineError with the end of `log` when the process ends first or `timeout` seconds pass.
     """
@@ -68,7 +51,7 @@ def wait_for(
     handle = os.pidfd_open(process.pid)
     try:
         while (left := deadline - time.monotonic()) > 0:
-            if answers(connect(left), path):
+            if is_ready(left):
                 return
             ended, _, _ = select.select([handle], [], [], _PAUSE)
             if ended:
@@ -82,7 +65,8 @@ def answers(connection: http.client.HTTPConnection, path: str) -> bool:
     """Whether a GET of `path` is answered with 200. Closes the connection."""
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", path)
-        return connection.getresponse().status == 200
+        with connection.getresponse() as answer:
+            return answer.status == 200
     return False
 
 

@@ -5,7 +5,7 @@ It works from the slot's number alone and asks no engine, so it serves an orderl
 
 from __future__ import annotations
 
-import contextlib
+import glob
 import os
 import re
 import shutil
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.host import processes
+from tests.host import cni, hugetlb, libpod, native_state, processes
 from tests.host.names import Names
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -23,31 +23,43 @@ _DEADLINE = 30.0
 
 def sweep(names: Names) -> None:
     """Remove all of slot `names`. What is gone is passed over; what cannot be removed raises OSError."""
-    containers = [path.name for path in names.path.glob("docker/containers/*")]
+    containers = [path.name for path in names.path.glob("docker/containers/*")] + cni.containers(names)
+    containers += libpod.containers(names)
+    namespaces = libpod.namespaces(names)
+    libpod_cgroups = libpod.cgroups(names)
     _kill(names, containers)
     _unmount(names.path)
+    native_state.forget(names)
     _remove_links(names)
-    for cgroup in cgroups(names.cgroup, containers):
+    for cgroup in {*cgroups(names.cgroup, containers), *libpod_cgroups}:
         _remove_cgroup(cgroup)
     for address in names.path.glob("run/containerd/daemon/io.containerd.runtime.v2.task/*/*/address"):
         Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+    cni.forget(names, containers)
+    libpod.forget(names, containers, namespaces)
     if names.path.exists():
         shutil.rmtree(names.path)
+    hugetlb.give_back()
 
 
 def cgroups(*wanted: str | Iterable[str]) -> list[Path]:
     """The cgroup directories of these names, in every hierarchy, at any of the top three levels."""
     named = {name for item in wanted for name in ([item] if isinstance(item, str) else item)}
-    pattern = [*CGROUPS.glob("*"), *CGROUPS.glob("*/*"), *CGROUPS.glob("*/*/*")]
-    return [path for path in pattern if path.name in named and path.is_dir()]
+    # Unlike Path.glob this passes over a directory that goes meanwhile: other engines end, too.
+    found = (Path(path) for level in ("*", "*/*", "*/*/*") for path in glob.iglob(f"{CGROUPS}/{level}"))
+    return [path for path in found if path.name in named and path.is_dir()]
 
 
 def _kill(names: Names, containers: list[str]) -> None:
     """Kill until nobody is left: a living engine may have started a process behind our back."""
     deadline = time.monotonic() + _DEADLINE
-    while found := processes.of_slot(names.path, cgroups(names.cgroup, containers)):
+    while True:
+        seen = processes.those_of_now()
+        found = processes.of_slot(names.path, cgroups(names.cgroup, containers)) | native_state.monitors(names)
+        if not found:
+            return
         for pid in found:
-            processes.kill(pid, deadline - time.monotonic())
+            processes.kill(pid, deadline - time.monotonic(), seen)
         if time.monotonic() > deadline:
             raise OSError(f"slot {names.path}: processes {sorted(found)} do not die")
 
@@ -61,10 +73,10 @@ def _unmount(root: Path) -> None:
 
 def _remove_links(names: Names) -> None:
     """The slot's own bridge, and those that its engine made, which only the engine's database still names."""
-    ours = {names.bridge}
-    with contextlib.suppress(FileNotFoundError):
-        database = (names.path / "docker/network/files/local-kv.db").read_bytes()
-        ours |= {name.decode() for name in re.findall(rb'"BridgeName":"([\w.-]+)"', database)}
+    ours = {names.bridge} | libpod.bridges(names)
+    database = names.path / "docker/network/files/local-kv.db"
+    if database.is_file():
+        ours |= {name.decode() for name in re.findall(rb'"BridgeName":"([\w.-]+)"', database.read_bytes())}
     for link in sorted(ours):
         for port in Path("/sys/class/net", link, "brif").glob("*"):
             _delete_link(port.name)
