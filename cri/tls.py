@@ -35,7 +35,8 @@ def server_credentials(address: Address, tls: Tls | None, insecure: bool) -> grp
     """What a server at ``address`` asks of its clients; None is plaintext. Raises InvalidArgument."""
     if not _needs_tls(address, tls, insecure) or tls is None:
         return None
-    cert, key, ca = _read(tls, ssl.PROTOCOL_TLS_SERVER)
+    cert, key, ca = _read(tls)
+    server_context(tls)
     return grpc.ssl_server_credentials([(key, cert)], root_certificates=ca, require_client_auth=True)
 
 
@@ -43,7 +44,8 @@ def channel_credentials(address: Address, tls: Tls | None, insecure: bool) -> gr
     """What a client of ``address`` shows and expects; None is plaintext. Raises InvalidArgument."""
     if not _needs_tls(address, tls, insecure) or tls is None:
         return None
-    cert, key, ca = _read(tls, ssl.PROTOCOL_TLS_CLIENT)
+    cert, key, ca = _read(tls)
+    client_context(tls)
     return grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
 
 
@@ -69,9 +71,21 @@ def _needs_tls(address: Address, tls: Tls | None, insecure: bool) -> bool:
             )
 
 
-def _read(tls: Tls, protocol: int) -> tuple[bytes, bytes, bytes]:
-    """The three files, checked here because gRPC would only say later, in a log line, that something is wrong."""
-    cert, key, ca = (_read_file(name, getattr(tls, name)) for name in ("cert", "key", "ca"))
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Mutual TLS for a server that is not gRPC's. Raises InvalidArgument for files that cannot be used."""
+    context = _context(tls, ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(tls: Tls) -> ssl.SSLContext:
+    """Its client's side; the server's certificate has to name the host that is called. Raises InvalidArgument."""
+    return _context(tls, ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _context(tls: Tls, protocol: int) -> ssl.SSLContext:
+    """Made for gRPC too, which would only say later, in a log line, that something is wrong with a file."""
+    _read(tls)
     context = ssl.SSLContext(protocol)
     try:
         context.load_verify_locations(cafile=tls.ca)
@@ -85,7 +99,11 @@ def _read(tls: Tls, protocol: int) -> tuple[bytes, bytes, bytes]:
             f"tls.cert {str(tls.cert)!r} and tls.key {str(tls.key)!r} are not a certificate and its"
             f" unencrypted private key in PEM form: {error}"
         ) from error
-    return cert, key, ca
+    return context
+
+
+def _read(tls: Tls) -> tuple[bytes, bytes, bytes]:
+    return _read_file("cert", tls.cert), _read_file("key", tls.key), _read_file("ca", tls.ca)
 
 
 def _read_file(name: str, path: Path) -> bytes:

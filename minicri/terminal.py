@@ -12,11 +12,12 @@ import tty as terminal_modes
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from minicri.options import AddressOption, ConfigOption, ContainerOption, Name
-from minicri.running import connected, execute
+from minicri.running import connected, execute, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,7 @@ async def _exec(
 ) -> int:
     from cri.errors import InvalidArgument
     from cri.streaming.client import run_command
+    from cri.tls import client_context
     from orchestrator.v1 import orchestrator_pb2 as pb
 
     if tty and not (stdin and sys.stdin.isatty()):
@@ -57,8 +59,10 @@ async def _exec(
     request = pb.ExecRequest(
         name=name, command=command, tty=tty, stdin=stdin, stdout=True, stderr=not tty, container=container
     )
+    told = settings(config, {"orchestrator.listen": address}).value.orchestrator
     async with connected(address, config) as client:
         url = (await client.exec(request)).url
+    refuse_strange_loopback(url, told.listen)
     with raw_terminal(sys.stdin.fileno()) if tty else _as_it_is():
         return await run_command(
             url,
@@ -67,6 +71,20 @@ async def _exec(
             stderr=None if tty else _writer(sys.stderr.fileno()),
             sizes=_sizes(sys.stdout.fileno()) if tty else None,
             tty=tty,
+            tls=client_context(told.tls) if told.tls else None,
+        )
+
+
+def refuse_strange_loopback(url: str, listen: str) -> None:
+    """A URL that leads to this host is of no use where the orchestrator is on another."""
+    from cri.addresses import TcpAddress, parse
+    from cri.errors import FailedPrecondition
+
+    at, host = parse(listen), urlsplit(url).hostname or ""
+    if isinstance(at, TcpAddress) and not at.is_loopback and TcpAddress(host, 0).is_loopback:
+        raise FailedPrecondition(
+            f"the orchestrator at {listen} streams on its own loopback only ({host}); there, give the runtime "
+            "streaming_host and streaming_tls"
         )
 
 

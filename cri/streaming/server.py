@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import ipaddress
 import logging
 import ssl
 from collections.abc import Coroutine, Iterable
@@ -12,6 +11,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from cri.addresses import TcpAddress
 from cri.errors import FailedPrecondition, InvalidArgument, Unavailable
 from cri.streaming import handshake, subprotocols
 from cri.streaming.channels import ChannelError
@@ -82,7 +82,7 @@ class StreamingServer:
         stream_creation_timeout: float = STREAM_CREATION_TIMEOUT,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
-        if tls is None and not _is_loopback(host):
+        if tls is None and not TcpAddress(host, port).is_loopback:
             raise InvalidArgument(
                 f"host {host!r}: the streaming server listens in plaintext on loopback only; use 127.0.0.1 or set tls"
             )
@@ -286,10 +286,3 @@ def _check_command(request: CommandRequest) -> None:
         raise InvalidArgument("tty and stderr are both true: a terminal has one output, so ask for stdout only")
     if not (request.stdin or request.stdout or request.stderr):
         raise InvalidArgument("stdin, stdout and stderr are all false: ask for at least one of them")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from cri.plugins import BackendConfig
+from runtimes.shared.streaming_config import StreamingConfig
 
 
-class DockerConfig(BackendConfig):
+class DockerConfig(StreamingConfig):
     """Frozen. Every field has a default that fits an engine on this machine."""
 
     host: str = ""
@@ -36,12 +36,6 @@ class DockerConfig(BackendConfig):
 
     docker_login: bool = True
     """Whether a pull without credentials uses those that ``docker login`` stored for the user of this process."""
-
-    streaming_host: str = "127.0.0.1"
-    """Address that the exec, attach and port-forward server listens on, and that stands in the URLs it gives out."""
-
-    streaming_port: int = Field(default=0, ge=0, le=65535)
-    """Port of that server; 0 takes a free one."""
 
     @model_validator(mode="after")
     def _host_and_tls_agree(self) -> Self:

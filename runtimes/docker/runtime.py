@@ -70,8 +70,7 @@ class DockerRuntime(Runtime):
             ExecStream(commands),
             Attach(engine, self._containers),
             PortForward(pause_processes(engine, self._sandboxes)),
-            host=engine.config.streaming_host,
-            port=engine.config.streaming_port,
+            engine.config,
         )
         self._stats = Stats(Places(engine), self._containers, self._sandboxes)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from cri import validation
 from cri.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
-from cri.streaming import StreamingServer
 from cri.v1 import api_pb2 as v1
 from runtimes.fake.pipes import closed_pipe
 from runtimes.fake.process import Streams
 from runtimes.fake.streams import Streaming, running
 from runtimes.fake.world import World
 from runtimes.shared.kept_output import KeptOutput, fitting
+from runtimes.shared.streaming_config import streaming_server
 
 
 class Commands:
@@ -18,7 +18,7 @@ class Commands:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._server = StreamingServer(Streaming(world), host=world.config.streaming_host)
+        self._server = streaming_server(Streaming(world), world.config)
 
     async def aclose(self) -> None:
         """End the streaming sessions."""

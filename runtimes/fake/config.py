@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from cri import documents
 from cri.errors import InvalidArgument
-from cri.plugins import BackendConfig
 from runtimes.fake.images import ImageSpec
 from runtimes.fake.rules import CallRule, ContainerRule
+from runtimes.shared.streaming_config import StreamingConfig
 
 
 class ScriptFile(BaseModel):
@@ -24,7 +24,7 @@ class ScriptFile(BaseModel):
     containers: tuple[ContainerRule, ...] = ()
 
 
-class FakeConfig(BackendConfig):
+class FakeConfig(StreamingConfig):
     """Everything has a default: an empty section is a fake that does what it is told and never fails."""
 
     images: tuple[ImageSpec, ...] = ()
@@ -44,8 +44,6 @@ class FakeConfig(BackendConfig):
     init_ignores_signals: bool = False
     """The kernel's rule for pid 1: a signal that the program has no handler for does nothing. Off by default, so that
     stopping a ``sleep`` does not cost the whole grace period."""
-    streaming_host: str = "127.0.0.1"
-    """Where the URLs of Exec, Attach and PortForward point to."""
 
     @field_validator("subnets")
     @classmethod

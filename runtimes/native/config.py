@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cri.plugins import BackendConfig
+from runtimes.shared.streaming_config import StreamingConfig
 
 GIB = 1 << 30
 
@@ -103,7 +103,7 @@ class ImageSettings(Section):
         return self
 
 
-class NativeConfig(BackendConfig):
+class NativeConfig(StreamingConfig):
     """Frozen. Every field has a default that fits one engine on this machine."""
 
     root: Path = Path("/var/lib/minicri/native")
@@ -133,12 +133,6 @@ class NativeConfig(BackendConfig):
 
     call_timeout: float = Field(default=60.0, gt=0)
     """Seconds that the OCI runtime, the monitor or a network plug-in gets for one step."""
-
-    streaming_host: str = "127.0.0.1"
-    """Address that the exec, attach and port-forward server listens on, and that stands in the URLs it gives out."""
-
-    streaming_port: int = Field(default=0, ge=0, le=65535)
-    """Port of that server; 0 takes a free one."""
 
     network: NetworkSettings = NetworkSettings()
     images: ImageSettings = ImageSettings()

@@ -89,8 +89,7 @@ class Engine:
             ExecStream(self._commands),
             self._attach,
             PortForward(self._network_of),
-            host=config.streaming_host,
-            port=config.streaming_port,
+            config,
         )
         self.checkpoint = Checkpoint(places, locks, self.containers, self._runtime_of)
         source = EventSource(self._records, self.containers, self.sandboxes)

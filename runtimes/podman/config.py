@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from cri.plugins import BackendConfig
+from runtimes.shared.streaming_config import StreamingConfig
 
 
-class PodmanConfig(BackendConfig):
+class PodmanConfig(StreamingConfig):
     """Frozen. Every field has a default that fits an engine on this machine."""
 
     host: str = ""
@@ -22,12 +22,6 @@ class PodmanConfig(BackendConfig):
 
     cgroup_parent: str = ""
     """Where sandboxes go whose config names no cgroup parent. Empty: the engine's own default."""
-
-    streaming_host: str = "127.0.0.1"
-    """Address that the exec, attach and port-forward server listens on, and that stands in the URLs it gives out."""
-
-    streaming_port: int = Field(default=0, ge=0, le=65535)
-    """Port of that server; 0 takes a free one."""
 
     @field_validator("host")
     @classmethod

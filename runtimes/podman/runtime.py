@@ -71,8 +71,7 @@ class PodmanRuntime(Runtime):
             ExecStream(commands),
             self._attach,
             PortForward(infra_processes(engine, self._sandboxes)),
-            host=engine.config.streaming_host,
-            port=engine.config.streaming_port,
+            engine.config,
         )
         self._checkpoint = Checkpoint(engine, self._containers)
         source = EventSource(engine, records, self._containers, self._sandboxes)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cri.streaming import DuplexStream, StreamingServer, StreamIO
+from cri.streaming import DuplexStream, StreamIO
 from cri.v1 import api_pb2 as v1
 from runtimes.shared.exec_stream import ExecStream
 from runtimes.shared.port_forward import PortForward
+from runtimes.shared.streaming_config import StreamingConfig, streaming_server
 
 
 class Attach(Protocol):
@@ -23,14 +24,14 @@ class Attach(Protocol):
 class Streams:
     """Owns the streaming server. What can be known to fail fails when the URL is asked for, not behind it.
 
-    Raises InvalidArgument for a ``host`` beyond loopback.
+    Raises InvalidArgument for an address beyond loopback without TLS, and for certificates that cannot be used.
     """
 
-    def __init__(self, command: ExecStream, attach: Attach, port_forward: PortForward, *, host: str, port: int) -> None:
+    def __init__(self, command: ExecStream, attach: Attach, port_forward: PortForward, config: StreamingConfig) -> None:
         self._exec = command
         self._attach = attach
         self._port_forward = port_forward
-        self._server = StreamingServer(self, host=host, port=port)
+        self._server = streaming_server(self, config)
 
     async def aclose(self) -> None:
         """End all sessions."""

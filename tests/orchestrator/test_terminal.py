@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
+from cri.errors import FailedPrecondition
+from minicri.terminal import refuse_strange_loopback
+from tests.cri.conftest import write_tls
 from tests.host.engines import DockerEngine
 from tests.orchestrator.commands import minicri, started
 from tests.orchestrator.terminal import terminal
@@ -108,6 +112,29 @@ def test_exec_with_a_terminal_is_the_same_on_a_real_engine(
                 assert screen.modes() == found
         finally:
             assert minicri(folder, "delete", "--all", env=env).returncode == 0
+
+
+def test_exec_shows_its_certificate_where_streams_ask_for_one(folder: Path, living: dict[str, str]) -> None:
+    authority = trustme.CA()
+    tls = write_tls(folder / "tls", authority, authority, "127.0.0.1").model_dump(include={"cert", "key", "ca"})
+    served = {f"MINICRI_RUNTIMES__FAKE__STREAMING_TLS__{key.upper()}": str(path) for key, path in tls.items()}
+    shown = {f"MINICRI_ORCHESTRATOR__TLS__{key.upper()}": str(path) for key, path in tls.items()}
+    (folder / "sleeper.yaml").write_text(SLEEPER)
+    with started(folder, "up", ready="INFO serving", env=living | served):
+        assert minicri(folder, "apply", "--wait", "-f", "sleeper.yaml", env=living).returncode == 0
+        assert minicri(folder, "exec", "sleeper", "--", "sh", "-c", "exit 5", env=living).returncode == 4
+        assert minicri(folder, "exec", "sleeper", "--", "sh", "-c", "exit 5", env=living | shown).returncode == 5
+
+
+def test_exec_says_when_streams_lead_to_another_hosts_loopback() -> None:
+    with pytest.raises(FailedPrecondition, match=r"box\.example:7000 streams on its own loopback.*streaming_tls"):
+        refuse_strange_loopback("http://127.0.0.1:4321/exec/token", "box.example:7000")
+    for url, listen in (
+        ("http://127.0.0.1:4321/exec/token", "unix:///run/o.sock"),
+        ("http://127.0.0.1:4321/exec/token", "localhost:7000"),
+        ("https://box.example:4321/exec/token", "box.example:7000"),
+    ):
+        refuse_strange_loopback(url, listen)
 
 
 def test_run_shows_the_pull_as_a_bar_and_then_only_the_output(folder: Path) -> None:
