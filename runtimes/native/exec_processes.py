@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import json
 import logging
 import secrets
@@ -66,7 +67,9 @@ class ExecProcesses:
 
     async def recover(self) -> None:
         """End the commands of dead processes: nobody can read from them or ends them when their time is over."""
-        for folder in self._places.containers.glob(f"*/{_FOLDER}*"):
+        # Unlike Path.glob this passes over a container that another process removes meanwhile.
+        for name in glob.iglob(f"*/{_FOLDER}*", root_dir=self._places.containers):
+            folder = self._places.containers / name
             with self._locks.try_hold("exec", folder.name) as ours:
                 if ours:
                     await asyncio.to_thread(_end, folder)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from typing import Any
+
+import pytest
 
 from cri.v1 import api_pb2 as v1
 from runtimes.native.config import NativeConfig
+from runtimes.native.places import Places
 from runtimes.native.runtime import NativeRuntime
 from tests.conformance.kit import WITHIN
 from tests.runtimes import calls
@@ -66,3 +72,21 @@ async def test_a_half_killed_command_ends_when_the_state_is_opened_again(pod: Po
     assert "sleep 1203" in calls.commands(container_id)
     async with await NativeRuntime.open(config):
         await until(lambda: "sleep 1203" not in calls.commands(container_id), "the command is gone")
+
+
+async def test_a_container_that_goes_while_half_killed_commands_are_looked_for_is_passed_over(
+    config: NativeConfig, runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = Places.of(config).container("going")
+    going.mkdir()
+    scandir = os.scandir
+
+    def too_late(path: Any = ".") -> Any:
+        if path in (going, str(going)):
+            with suppress(FileNotFoundError):
+                going.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", too_late)
+    async with await NativeRuntime.open(config):
+        assert not going.exists()
