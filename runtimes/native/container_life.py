@@ -115,6 +115,8 @@ class ContainerLife:
         """
         if not record.started_ns:
             await self._monitors.take_back(record.id)
+            # It may not have begun, and would delete what is made under the same id next.
+            await stragglers.see_out(partial(stragglers.told, record.id, "delete"))
             await self.bury(record)
             self._records.containers.update(record.id, [Phase.STARTING], phase=Phase.CREATED)
             return

@@ -169,3 +169,19 @@ async def test_an_init_that_the_runtime_makes_for_a_killed_engine_is_taken_back(
     assert await dying.die(slow.of(config), "run_pod_sandbox", request, "programs:wait")
     await recover_from(slow, "run", config)
     assert known(config) == before
+
+
+async def test_a_container_is_not_deleted_by_what_a_killed_engine_told_the_runtime_before_it_was_started_again(
+    pod: Pod, config: NativeConfig, tmp_path: Path
+) -> None:
+    slow = Slow(tmp_path, "delete")
+    container_id = await pod.create("sleep 600")
+    assert await die_starting(config, container_id, "monitor:Monitors._hear")
+    command = [str(slow.program), "--root", str(Places.of(config).oci_root), "delete", "--force", container_id]
+    deleting = await asyncio.create_subprocess_exec(*command)
+    starting = asyncio.create_task(pod.start(container_id))
+    await asyncio.wait({starting}, timeout=1)  # it has looked
+    slow.go_on()
+    await deleting.wait()
+    await starting
+    assert (await pod.status(container_id)).state == v1.CONTAINER_RUNNING
