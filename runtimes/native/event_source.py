@@ -8,7 +8,7 @@ from builtins import list as list_  # the method of that name hides it inside th
 from collections.abc import Sequence
 from pathlib import Path
 
-from cri.errors import NotFound
+from cri.errors import CRIError, NotFound
 from cri.logs.inotify import Watch
 from cri.streaming.transport import cancel
 from runtimes.native import container_status, sandbox_status
@@ -96,11 +96,17 @@ class Changes:
         with Watch(self._directory) as watch:
             while True:
                 await watch.changed()
-                # It only grows by what other connections commit.
-                if (now := self._database.version()) != known:
-                    known = now
-                    self._ends.catch_up()
-                    self._events.relist_soon()
+                try:
+                    known = self._catch_up(known)
+                except (CRIError, OSError) as error:
+                    _log.warning("what other processes did cannot be looked at now: %s", error)
+
+    def _catch_up(self, known: int) -> int:
+        # It only grows by what other connections commit.
+        if (now := self._database.version()) != known:
+            self._ends.catch_up()
+            self._events.relist_soon()
+        return now
 
 
 def reached(record: SandboxRecord | ContainerRecord) -> Reached:
