@@ -7,6 +7,7 @@ import asyncio
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import socket
@@ -41,8 +42,11 @@ SHM_BYTES = 64 << 20
 """Of /dev/shm, which the containers of a sandbox share; as other engines have it."""
 
 
-_ATTEMPTS, _PAUSE = 50, 0.02
-"""Looks at a cgroup that something is in yet, and seconds between two."""
+_ATTEMPTS, _PAUSE = 250, 0.04
+"""Looks at a cgroup that something is in yet, and seconds between two: on a busy host the dead take theirs."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Made(NamedTuple):
@@ -70,9 +74,7 @@ class SandboxParts:
     def facts(self, record: SandboxRecord) -> SandboxFacts:
         """As its containers' configs need it."""
         directory = self._places.namespaces(record.id)
-        pinned = {
-            kind: directory / kind for kind in ("net", "ipc", "uts", "user", "pid") if (directory / kind).exists()
-        }
+        pinned = {kind: directory / kind for kind in _PINNED if (directory / kind).exists()}
         return SandboxFacts(
             id=record.id,
             config=record.config,
@@ -123,6 +125,7 @@ class SandboxParts:
                     return
             # A process that was killed is in it until it is seen out, of which not every kernel tells.
             await asyncio.sleep(_PAUSE)
+        _log.warning("the cgroup %s is left behind: something is in it", path)
 
     async def limit(self, record: SandboxRecord, *limits: v1.LinuxContainerResources) -> None:
         """Set a sandbox's own limits. Raises FailedPrecondition, Unimplemented where there are no cgroups."""
