@@ -32,6 +32,9 @@ create table if not exists cni_attachments (
 ) without rowid;
 """
 
+_UNSETTLED = "null"
+"""The facts of what is being made or taken back."""
+
 _SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 """For the plug-ins, some of which run others."""
 
@@ -99,7 +102,7 @@ class Cni:
         call = _Call(sandbox_id, str(netns), cni_config.arguments(sandbox_id, config), conflist, wishes)
         await namespaces.within(netns, inside.loopback)
         with self._database.write() as connection:
-            values = (sandbox_id, call.to_json(), "null", "null")
+            values = (sandbox_id, call.to_json(), "null", _UNSETTLED)
             connection.execute("insert into cni_attachments values (?, ?, ?, ?)", values)
         result: Json | None = None
         for plugin in conflist.plugins:
@@ -123,9 +126,12 @@ class Cni:
         if row is None:
             return
         call, result = _Call.of_row(row), json.loads(row["result"])
-        if result is None:
-            # What goes on without its caller, or a helper of it, would make something when all is taken back.
+        if row["facts"] == _UNSETTLED:
+            # What goes on without its caller, or a helper of it, would make something when all is taken back, or be in
+            # the way of who takes it back.
             await stragglers.see_out(partial(stragglers.with_variable, "CNI_CONTAINERID", sandbox_id))
+        else:
+            self._unsettle(sandbox_id)
         for plugin in reversed(call.conflist.plugins):
             await self._run("DEL", call, plugin, result)
         with self._database.write() as connection:
@@ -185,6 +191,11 @@ class Cni:
             host=host,
             network=plan.network,
         )
+
+    def _unsettle(self, sandbox_id: str) -> None:
+        with self._database.write() as connection:
+            query = "update cni_attachments set facts = ? where sandbox_id = ?"
+            connection.execute(query, (_UNSETTLED, sandbox_id))
 
     def _row(self, sandbox_id: str) -> sqlite3.Row | None:
         with self._database.read() as connection:

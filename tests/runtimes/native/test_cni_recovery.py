@@ -25,11 +25,14 @@ from cri.v1 import api_pb2 as v1
 async def main():
     config = v1.PodSandboxConfig.FromString(bytes.fromhex(sys.argv[2]))
     async with cri.open("native", **json.loads(sys.argv[1])) as runtime:
-        await runtime.run_pod_sandbox(v1.RunPodSandboxRequest(config=config))
+        made = await runtime.run_pod_sandbox(v1.RunPodSandboxRequest(config=config))
+        await runtime.stop_pod_sandbox(v1.StopPodSandboxRequest(pod_sandbox_id=made.pod_sandbox_id))
 
 asyncio.run(main())
 """
-"""An engine that makes a sandbox; it is killed meanwhile."""
+"""An engine that makes and stops a sandbox; it is killed meanwhile."""
+
+MADE = [("ADD", "first"), ("ADD", "second")]
 
 
 @pytest.fixture
@@ -48,10 +51,15 @@ def on_cni(config: NativeConfig, plugins: Plugins) -> NativeConfig:
 async def half_make(config: NativeConfig, plugins: Plugins) -> str:
     """Kill an engine while the second plug-in connects its sandbox, whose id this is."""
     plugins.last("second", "ADD")
+    return await die(config, plugins, MADE)
+
+
+async def die(config: NativeConfig, plugins: Plugins, order: list[tuple[str, str]]) -> str:
+    """Kill an engine once these plug-ins were called for its sandbox, whose id this is."""
     words = [sys.executable, "-c", MAKING, config.model_dump_json(), CONFIG.SerializeToString().hex()]
     process = await asyncio.create_subprocess_exec(*words, cwd=Path(__file__).parents[3])
     try:
-        await until(lambda: plugins.order() == [("ADD", "first"), ("ADD", "second")], "it is being made")
+        await until(lambda: plugins.order() == order, "it has come so far")
     finally:
         process.kill()
         await process.wait()
@@ -86,6 +94,23 @@ async def test_a_plug_in_that_outlives_its_engine_is_seen_out_before_anything_is
     await opening
     await until(lambda: "ADD second" in plugins.ends(), "it is through")
     assert plugins.ends() == ["ADD first", "ADD second", "DEL second", "DEL first"]
+
+
+async def test_a_plug_in_that_takes_back_for_a_killed_engine_is_seen_out_before_it_is_told_again(
+    on_cni: NativeConfig, plugins: Plugins
+) -> None:
+    plugins.last("second", "DEL")
+    plugins.outlive(True)
+    sandbox_id = await die(on_cni, plugins, [*MADE, ("DEL", "second")])
+    plugins.last("second", "DEL", False)
+    opening = asyncio.create_task(open_again(on_cni))
+    await asyncio.wait({opening}, timeout=1)  # it has looked
+    assert deleted(plugins, sandbox_id) == ["second"]
+    plugins.outlive(False)
+    await opening
+    assert deleted(plugins, sandbox_id) == ["second", "second", "first"]
+    async with await NativeRuntime.open(on_cni) as runtime:
+        await runtime.remove_pod_sandbox(v1.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id))
 
 
 async def test_a_plug_in_that_outlives_its_engine_for_too_long_is_killed(

@@ -86,5 +86,6 @@ class Plugins:
         """Whether one that lasts lasts longer than whoever called it."""
         (self.plugins / "outlives").touch() if outlives else (self.plugins / "outlives").unlink()
 
-    def last(self, plugin: str, command: str) -> None:
-        (self.plugins / f"{plugin}.{command}.lasts").touch()
+    def last(self, plugin: str, command: str, lasts: bool = True) -> None:
+        file = self.plugins / f"{plugin}.{command}.lasts"
+        file.touch() if lasts else file.unlink()
