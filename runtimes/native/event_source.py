@@ -27,6 +27,7 @@ _REACHED = {
     Phase.STARTING: Reached.CREATED,
     Phase.READY: Reached.RUNNING,
     Phase.RUNNING: Reached.RUNNING,
+    Phase.STOPPING: Reached.EXITED,
     Phase.STOPPED: Reached.EXITED,
     Phase.EXITED: Reached.EXITED,
 }

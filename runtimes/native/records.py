@@ -56,10 +56,12 @@ _KEPT = 4096
 
 
 class Phase(StrEnum):
-    """How far a life has come. Of sandboxes: making, ready, stopped, removing. What is being made is nobody's yet."""
+    """How far a life has come. Of sandboxes: making, ready, stopping, stopped, removing. What is being made is nobody's
+    yet."""
 
     MAKING = "making"
     READY = "ready"
+    STOPPING = "stopping"
     STOPPED = "stopped"
     CREATED = "created"
     STARTING = "starting"

@@ -89,11 +89,16 @@ class Sandboxes:
             if record is None:
                 return
             self._ends.forget(sandbox_id)
-            changes = {"phase": Phase.STOPPED, "finished_ns": time.time_ns()}
+            changes = {"phase": Phase.STOPPING, "finished_ns": time.time_ns()}
             stopped = self._records.sandboxes.update(sandbox_id, [Phase.READY], **changes)
-            await self._parts.unplug(record, self.runtime(record.request.runtime_handler))
+            await self._unplug(record)
         if stopped:
             self.on_change(sandbox_id)
+
+    async def _unplug(self, record: SandboxRecord) -> None:
+        """Take away what a stopped sandbox has no more. Its lock is held."""
+        await self._parts.unplug(record, self.runtime(record.request.runtime_handler))
+        self._records.sandboxes.update(record.id, [Phase.STOPPING], phase=Phase.STOPPED)
 
     async def remove(self, sandbox_id: str) -> None:
         """CRI: removes the members too; an unknown id succeeds."""
@@ -149,17 +154,25 @@ class Sandboxes:
         return record
 
     async def recover(self) -> None:
-        """Take away what dead processes left half made or half removed. What cannot be taken away now, as a network's
-        plug-in fails, say, stays for the next time, or until somebody removes it: the others are of use without it."""
+        """Take away what dead processes left half made, stopped or removed. What cannot be taken away now, as a
+        network's plug-in fails, say, stays for the next time, or until somebody removes it: the others are of use
+        without it."""
         for record in self._records.sandboxes.all():
-            if record.phase in (Phase.MAKING, Phase.REMOVING) and not self._records.members(record.id):
+            if record.phase in (Phase.MAKING, Phase.STOPPING, Phase.REMOVING):
                 with self._locks.try_hold("sandbox", record.id) as ours:
                     current = self._records.sandboxes.get(record.id) if ours else None
-                    if current is not None and current.phase in (Phase.MAKING, Phase.REMOVING):
-                        try:
-                            await self._discard(current)
-                        except CRIError as error:
-                            _log.warning("sandbox %s, half made or removed, stays: %s", record.id, error.message)
+                    try:
+                        await self._finish(current)
+                    except CRIError as error:
+                        _log.warning("sandbox %s, half %s, stays: %s", record.id, record.phase, error.message)
+
+    async def _finish(self, record: SandboxRecord | None) -> None:
+        if record is None:
+            return
+        if record.phase is Phase.STOPPING:
+            await self._unplug(record)
+        elif record.phase in (Phase.MAKING, Phase.REMOVING) and not self._records.members(record.id):
+            await self._discard(record)
 
     def runtime(self, handler: str) -> OciRuntime:
         """For a CRI runtime_handler; empty is the default. Raises InvalidArgument."""
