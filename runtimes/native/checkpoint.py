@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tarfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from runtimes.native.killing import RuntimeOf
 from runtimes.native.locks import Locks
 from runtimes.native.places import Places
 from runtimes.native.records import ContainerRecord
+from runtimes.native.whole_files import written
 
 LIMIT = 600.0
 """Seconds, for a request without a limit of its own."""
@@ -52,7 +52,6 @@ class Checkpoint:
     async def _write(self, record: ContainerRecord, place: Path, seconds: float) -> None:
         bundle = self._places.container(record.id)
         images, work = bundle / "checkpoint", bundle / "checkpoint.work"
-        unfinished = place.with_name(place.name + ".tmp")
         try:
             for folder in (images, work):
                 shutil.rmtree(folder, ignore_errors=True)  # of one whose process was killed
@@ -60,17 +59,13 @@ class Checkpoint:
             ended = await self._runtime_of(record).checkpoint(record.id, images, seconds)
             if ended.code:
                 raise FailedPrecondition(f"container {record.id} cannot be checkpointed: {ended.words}")
-            await asyncio.to_thread(_archive, unfinished, bundle)
-            unfinished.rename(place)
+            await asyncio.to_thread(_archive, place, bundle)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                unfinished.unlink()
             for folder in (images, work):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _archive(place: Path, bundle: Path) -> None:
-    with tarfile.open(place, "x:") as archive:
+    with written(place) as file, tarfile.open(fileobj=file, mode="w:") as archive:
         for name in ("checkpoint", "config.json"):
             archive.add(bundle / name, name)
-    place.chmod(0o600)

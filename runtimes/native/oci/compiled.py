@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runtimes.native import whole_files
+
 ANNOTATION = "run.oci.seccomp_bpf_data"
 
 _IN_STATE = "seccomp.bpf"
@@ -57,17 +59,12 @@ class CompiledFilters:
 
     def _keep(self, code: bytes, place: Path) -> None:
         """The file is there whole, or not at all, and a nameless one is gone with whoever dies over it."""
-        folder = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            descriptor = os.open(self._folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:
+        file = whole_files.nameless(self._folder)
+        if file is not None:
+            with file, contextlib.suppress(FileExistsError):  # another container was as quick
                 file.write(code)
                 file.flush()
-                with contextlib.suppress(FileExistsError):  # another container was as quick
-                    # Only with a directory Python follows the link, which the nameless file has in /proc alone.
-                    os.link(f"/proc/self/fd/{descriptor}", place.name, src_dir_fd=folder, dst_dir_fd=folder)
-        finally:
-            os.close(folder)
+                whole_files.name(file, place)
 
     def _place(self, spec: Mapping[str, Any]) -> Path | None:
         """None for no filter, and for one that somebody listens to: that is not all in the code."""

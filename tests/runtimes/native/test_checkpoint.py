@@ -14,6 +14,7 @@ from runtimes.native.config import NativeConfig
 from runtimes.native.oci_runtime import find_program
 from runtimes.native.places import Places
 from runtimes.native.runtime import NativeRuntime
+from tests.runtimes.native import dying
 from tests.runtimes.pods import Pod
 
 WRITES = """#!/bin/sh
@@ -50,3 +51,15 @@ async def test_nothing_of_a_checkpoint_that_was_cut_short_is_in_the_next_one(
     )
     with tarfile.open(place) as archive:
         assert sorted(archive.getnames()) == ["checkpoint", "checkpoint/inventory.img", "config.json"]
+
+
+async def test_nothing_of_a_checkpoint_is_left_beside_its_place_when_the_engine_is_killed_over_it(
+    pod: Pod, config: NativeConfig, tmp_path: Path
+) -> None:
+    request = v1.CheckpointContainerRequest(
+        container_id=await pod.run("sleep 600"), location=str(tmp_path / "checkpoints" / "place.tar")
+    )
+    (tmp_path / "checkpoints").mkdir()
+    writes = config.model_copy(update={"runtime": str(tmp_path / "writes")})
+    assert await dying.die(writes, "checkpoint_container", request, "checkpoint:_archive:4")
+    assert os.listdir(tmp_path / "checkpoints") == []
