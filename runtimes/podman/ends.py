@@ -128,6 +128,9 @@ class Ends:
     def complete(self, found: dict[str, Any]) -> None:
         """Add to what the engine says of an inspected container what is known here."""
         container_id, state = str(found["Id"]), found["State"]
+        watched = self._watched.get(container_id)
+        if watched is not None and processes.is_over(watched.handle):
+            self._has_ended(found, watched.cgroup)  # the engine's answer came first; what is told now is to be whole
         if why := self._why_it_did_not_start(found):
             state["Error"] = state.get("Error") or why
             state["ExitCode"] = state["ExitCode"] or _start_code(why)

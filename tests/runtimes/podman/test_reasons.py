@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -102,6 +103,18 @@ async def test_a_container_that_ended_while_nobody_looked_has_its_code(
         status = await pod.exited(container_id)
         assert (status.exit_code, status.reason) == (4, "Error")
         await pod.aclose()
+
+
+async def test_an_end_that_the_engine_tells_first_is_looked_into_before_it_is_told(
+    pod: Pod, runtime: PodmanRuntime
+) -> None:
+    container_id = await pod.run("sleep 600")
+    watched = runtime._ends._watched[container_id]
+    asyncio.get_running_loop().remove_reader(watched.handle)  # as if the loop had not come to it yet
+    signal.pidfd_send_signal(watched.handle, signal.SIGKILL)
+    await asyncio.to_thread(select.select, [watched.handle], [], [])
+    await pod.exited(container_id)
+    assert runtime._ends.has_ended(container_id)
 
 
 async def test_a_new_runtime_knows_of_a_failed_start_and_of_a_lack_of_memory(
