@@ -149,9 +149,9 @@ class Engine:
             await self.images.recover()
             if self._host.apparmor:
                 await apparmor.load()
+        self._changes.start()
         self._ends.start()
         await self.events.start()
-        self._changes.start()
 
     def _networked(self) -> set[str]:
         """The sandboxes that have a network, or are getting one."""

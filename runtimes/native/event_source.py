@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from builtins import list as list_  # the method of that name hides it inside the class
 from collections.abc import Sequence
@@ -31,6 +32,10 @@ _REACHED = {
     Phase.STOPPED: Reached.EXITED,
     Phase.EXITED: Reached.EXITED,
 }
+
+AFTERWARDS = 0.5
+"""Seconds after a sign of a change until a second look: the state file is written a moment before the commit counts,
+and whoever commits may be held up in between."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,9 +87,12 @@ class Changes:
         self._directory = directory
         self._ends = ends
         self._events = events
+        self._known = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        """From now on nothing is missed: what is taken in before is to be looked at after this."""
+        self._known = self._database.version()
         self._task = asyncio.create_task(self._watch(), name="native-changes")
 
     async def aclose(self) -> None:
@@ -93,21 +101,27 @@ class Changes:
             await cancel(self._task)
 
     async def _watch(self) -> None:
-        known = self._database.version()
         with Watch(self._directory) as watch:
             while True:
+                self._catch_up()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(AFTERWARDS):
+                        await watch.changed()
+                    continue
+                self._catch_up()
                 await watch.changed()
-                try:
-                    known = self._catch_up(known)
-                except (CRIError, OSError) as error:
-                    _log.warning("what other processes did cannot be looked at now: %s", error)
 
-    def _catch_up(self, known: int) -> int:
-        # It only grows by what other connections commit.
-        if (now := self._database.version()) != known:
+    def _catch_up(self) -> None:
+        # It is another one by what other connections commit, and by nothing else.
+        if (now := self._database.version()) == self._known:
+            return
+        try:
             self._ends.catch_up()
+        except (CRIError, OSError) as error:
+            _log.warning("what other processes did cannot be looked at now: %s", error)
+        else:
+            self._known = now
             self._events.relist_soon()
-        return now
 
 
 def reached(record: SandboxRecord | ContainerRecord) -> Reached:
