@@ -57,12 +57,14 @@ class EventWatch:
         """Called each time the engine begins to tell what happens from now on."""
         self.on_event: Callable[[EngineEvent], None] = lambda event: None
         self._connected = asyncio.Event()
+        self._began_ns = 0
         self._heard_ns = 0
         self._spans: deque[list[int]] = deque(maxlen=REMEMBERED)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to listen. An engine that is away is waited for."""
+        """Begin to listen to an engine that has just answered. One that is away all the same is waited for."""
+        self._began_ns = time.time_ns()
         self._task = asyncio.create_task(self._listen(), name="engine-events")
 
     async def aclose(self) -> None:
@@ -93,6 +95,7 @@ class EventWatch:
                 reason = "the engine ended its events"
             except CRIError as error:
                 reason = error.message
+            self._began_ns = 0
             if self._connected.is_set():
                 _log.warning("the events of the engine are interrupted and are taken up again: %s", reason)
                 self._connected.clear()
@@ -106,7 +109,7 @@ class EventWatch:
         async with self._events.listen(since_ns) as answer:
             now = time.time_ns()
             self._heard_ns = self._heard_ns or now
-            self._spans.append([now, 0])
+            self._spans.append([self._began_ns or now, 0])
             self._connected.set()
             self.on_connected()
             async for line in lines(answer.chunks()):
