@@ -116,6 +116,10 @@ class ContainerLife:
         self._stopping.forget(container_id)
         self._ends.forget(container_id)
 
+    def seems_vanished(self, found: Mapping[str, Any]) -> bool:
+        """See ``Ends.seems_vanished``."""
+        return self._ends.seems_vanished(found)
+
     def complete(self, found: dict[str, Any]) -> None:
         """See ``Ends.complete``; from now on the end of one that runs is not missed."""
         self._ends.complete(found)

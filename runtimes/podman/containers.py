@@ -237,6 +237,8 @@ class Containers:
         """The inspected container and its record; None for an id that is nothing or something else."""
         validation.require("container_id", container_id)
         found = await self._engine.inspect("containers", container_id)
+        if found is not None and self._life.seems_vanished(found):
+            found = await self._engine.inspect("containers", container_id)
         record = self._records.containers.get(found) if found is not None and found["Id"] == container_id else None
         if found is None or record is None:
             return None

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-OUT_OF_MEMORY = "oom"
-"""The monitor's own name for it, where it notices."""
+OUT_OF_MEMORY = "minicri-out-of-memory"
+OF_THE_MONITOR = "oom"
+"""Its own name for that, where it notices. The engine reads it when it learns of the end, and takes it away a little
+later, whoever wrote it."""
 FAILED_START = "minicri-failed-start"
 
 
@@ -29,7 +31,7 @@ def note_failed_start(found: Mapping[str, Any], why: str) -> None:
 def ran_out_of_memory(found: Mapping[str, Any]) -> bool:
     """Whether that is noted of an inspected container."""
     try:
-        return _file(found, OUT_OF_MEMORY).exists()
+        return _file(found, OUT_OF_MEMORY).exists() or _file(found, OF_THE_MONITOR).exists()
     except OSError:
         return False
 

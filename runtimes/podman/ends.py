@@ -153,6 +153,13 @@ class Ends:
     def _ran_out_of_memory(self, found: Mapping[str, Any]) -> bool:
         return found["Id"] in self._out_of_memory or (self._engine.is_local and end_notes.ran_out_of_memory(found))
 
+    def seems_vanished(self, found: Mapping[str, Any]) -> bool:
+        """Whether an inspected container is taken for vanished for the first time. It may as well have ended in good
+        order since the engine looked: then another look says so."""
+        state = found["State"]
+        words = (state["Status"], state.get("Pid") or 0, state.get("ConmonPid") or 0)
+        return found["Id"] not in self._vanished and self.has_vanished(*words)
+
     def is_in_doubt(self, pid: int) -> bool:
         """Whether the process of a container that was listed as running has ended meanwhile, or long ago."""
         return pid > 0 and not (_PROC / str(pid)).exists() and self._shares_processes()

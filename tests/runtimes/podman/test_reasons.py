@@ -7,6 +7,7 @@ import os
 import select
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,12 @@ from tests.host import podmans
 from tests.host.podmans import PodmanEngine
 from tests.runtimes import calls
 from tests.runtimes.podman.conftest import opened
-from tests.runtimes.pods import Pod
+from tests.runtimes.pods import Pod, until
 
 HOG = ["dd", "if=/dev/zero", "of=/dev/null", "bs=200M"]
+NOBODY = 1 << 30
+"""No process has so high a number."""
+
 LIMITED = v1.LinuxContainerConfig(resources=v1.LinuxContainerResources(memory_limit_in_bytes=20 << 20))
 
 
@@ -83,14 +87,11 @@ async def test_starts_at_once_are_one_start(pod: Pod) -> None:
 
 async def test_the_end_of_the_first_process_is_that_of_all(pod: Pod) -> None:
     container_id = await pod.run("sleep 1031 & sleep 1032")
-    async with asyncio.timeout(15):
-        while len(calls.commands(container_id).keys() & {"sleep 1031", "sleep 1032"}) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    both = {"sleep 1031", "sleep 1032"}
+    await until(lambda: calls.commands(container_id).keys() >= both, "both run")
     await calls.kill(pod.runtime, container_id)
     await pod.exited(container_id)
-    async with asyncio.timeout(15):
-        while calls.commands(container_id):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await until(lambda: not calls.commands(container_id), "all have ended")
 
 
 async def test_a_container_that_ended_while_nobody_looked_has_its_code(
@@ -133,12 +134,30 @@ async def test_a_new_runtime_knows_of_a_failed_start_and_of_a_lack_of_memory(
         await pod.aclose()
 
 
+async def test_an_end_that_came_while_the_engine_answered_is_no_vanishing(
+    pod: Pod, runtime: PodmanRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container_id = await pod.run("exit 3")
+    await pod.exited(container_id)
+    inspect, before_the_end = runtime._engine.inspect, [{"Status": "running", "Running": True, "ExitCode": 0}]
+
+    async def held_up(kind: str, name: str) -> dict[str, Any] | None:
+        """The first answer is from when it ran; by now neither it nor its monitor is there."""
+        found = await inspect(kind, name)
+        if found is not None and before_the_end:
+            found["State"] |= {**before_the_end.pop(), "Pid": NOBODY, "ConmonPid": NOBODY}
+        return found
+
+    monkeypatch.setattr(runtime._engine, "inspect", held_up)
+    status = await pod.status(container_id)
+    assert (status.exit_code, status.reason) == (3, "Error")
+
+
 @pytest.mark.parametrize(("word", "vanished"), [("running", True), ("stopping", True), ("stopped", False)])
 async def test_one_vanished_also_where_the_engine_was_killed_as_it_stopped_it(
     runtime: PodmanRuntime, word: str, vanished: bool
 ) -> None:
-    nobody = 1 << 30
-    assert runtime._ends.has_vanished(word, nobody, nobody) is vanished
+    assert runtime._ends.has_vanished(word, NOBODY, NOBODY) is vanished
 
 
 async def test_one_whose_process_and_monitor_vanished_is_unknown(pod: Pod, podman_engine: PodmanEngine) -> None:
