@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cri.errors import FailedPrecondition, Unavailable
@@ -41,7 +41,9 @@ class Database:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._reserve.ease()
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # Not opened: its closing would take from this process the locks of those that have it open here already.
+            with suppress(FileExistsError):
+                os.mknod(path, 0o600)
             self._connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         except (sqlite3.Error, OSError) as error:
             raise FailedPrecondition(f"the state {path} cannot be opened: {error}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,13 @@ def put(database: Database, name: str) -> None:
         connection.execute("insert into things values (?)", (name,))
 
 
+def names_elsewhere(path: Path) -> list[str]:
+    """As a process sees them that opens the file, and closes it."""
+    look = "from tests.runtimes.native.test_database import *; database = Database(Path(sys.argv[1]), [SCHEMA])"
+    command = [sys.executable, "-c", f"{look}; print(*names(database)); database.close()", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "state.db"
@@ -36,6 +45,15 @@ def test_what_one_process_wrote_another_reads(path: Path) -> None:
     assert names(other) == ["a"]
     one.close()
     other.close()
+
+
+def test_a_process_that_has_it_open_twice_loses_nothing_when_another_one_closes_it(path: Path) -> None:
+    database, again = Database(path, [SCHEMA]), Database(path, [SCHEMA])
+    assert names_elsewhere(path) == []
+    put(database, "a")
+    assert names_elsewhere(path) == ["a"]
+    again.close()
+    database.close()
 
 
 def test_a_query_alone_sees_what_others_wrote_and_holds_nobody_up(path: Path) -> None:
