@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -25,6 +26,16 @@ def private(path: Path) -> Path:
     """``path``, made for this user alone where it is missing: logs and environments are nobody else's business."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def private_file(path: Path) -> None:
+    """Make an empty file for this user alone where ``path`` is missing. Raises OSError.
+
+    It is not opened: a database's locks are the process's, and closing any descriptor of its file drops
+    them, also those of another connection. Others would think that nobody has it open, and take its log away.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mknod(path, 0o600)
 
 
 @contextmanager

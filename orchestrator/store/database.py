@@ -7,7 +7,6 @@ database in memory needs neither thread nor groups.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import re
 import sqlite3
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cri.errors import CRIError
+from cri.folders import private_file
 from orchestrator.store.base import StateDamaged, StateFull, StateTooNew, StateUnwritable
 
 SCHEMA = 3
@@ -46,7 +46,7 @@ SQL = statements()
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, made where it is missing, readable by this user alone. Raises StateDamaged, StateTooNew."""
     if path != MEMORY:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        private_file(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)

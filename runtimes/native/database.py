@@ -10,14 +10,14 @@ process or touch a container inside one; for long work on one object there are `
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from cri.errors import FailedPrecondition, Unavailable
+from cri.folders import private_file
 from runtimes.native.reserve import Reserve
 
 VERSION = 1
@@ -41,9 +41,7 @@ class Database:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._reserve.ease()
         try:
-            # Not opened: its closing would take from this process the locks of those that have it open here already.
-            with suppress(FileExistsError):
-                os.mknod(path, 0o600)
+            private_file(path)
             self._connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         except (sqlite3.Error, OSError) as error:
             raise FailedPrecondition(f"the state {path} cannot be opened: {error}") from error
@@ -117,3 +115,9 @@ class Database:
             yield
         except sqlite3.OperationalError as error:
             raise Unavailable(f"the state {self._path} cannot be changed now: {error}") from error
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise FailedPrecondition(
+                f"the state {self._path} is damaged: {error}; put a copy in its place, or move it away to begin anew"
+            ) from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cri.errors import CRIError
 from runtimes.native.config import NativeConfig
 from tests.host import processes
 from tests.host.names import Names
@@ -44,7 +46,12 @@ def forget(names: Names) -> None:
     """Remove what the slot's engine has outside of the slot. Its processes are dead, and its mounts gone."""
     if not (names.path / DIRECTORY).exists():
         return
-    beside(lambda: _forget_networks(NativeConfig.model_validate(settings(names))))
+    try:
+        beside(lambda: _forget_networks(NativeConfig.model_validate(settings(names))))
+    except (CRIError, sqlite3.Error) as error:
+        # Killed while it was being removed, say. The next slot is not to be kept from its work.
+        print(f"the records of the engine in {names.path} are of no use any more: {error}")
+        subprocess.run(["ip", "link", "delete", names.bridge], capture_output=True, timeout=60)
     if Path("/run/systemd/system").is_dir():
         # systemd makes the cgroups there, and keeps an empty slice until it is told otherwise.
         subprocess.run(["systemctl", "stop", f"{names.cgroup}.slice"], capture_output=True, timeout=60)

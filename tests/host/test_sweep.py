@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.host import libpod, processes, slot, sweep
+from tests.host import libpod, native_state, processes, slot, sweep
 from tests.host.names import Names
 
 LOOKS: list[tuple[Any, Callable[[], list[Path]], str]] = [
@@ -73,3 +73,20 @@ def test_runs_with_different_directories_get_different_numbers(tmp_path: Path, m
             claimed.callback(got.release)
             claimed.callback(monkeypatch.setenv, "TEST_HOST_DIR", str(tmp_path / directory))
         assert len(numbers) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="slots are root's")
+def test_a_dead_engine_whose_records_are_damaged_keeps_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_HOST_DIR", str(tmp_path))
+    ours = slot.claim()
+    try:
+        names = Names(ours.number)
+        state = Path(native_state.settings(names)["root"]) / "state.db"
+        state.parent.mkdir(parents=True)
+        state.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
+        native_state.forget(names)
+        assert not (names.path / native_state.DIRECTORY).exists()
+    finally:
+        ours.release()

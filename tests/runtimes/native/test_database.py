@@ -66,6 +66,21 @@ def test_a_query_alone_sees_what_others_wrote_and_holds_nobody_up(path: Path) ->
     other.close()
 
 
+def test_a_damaged_state_is_said_to_be(path: Path) -> None:
+    database = Database(path, [SCHEMA])
+    for number in range(1000):
+        put(database, f"{number}")
+    database.close()
+    pages = path.stat().st_size // 4096
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096 * (pages - 1))
+    database = Database(path, [])
+    with pytest.raises(FailedPrecondition, match=r"is damaged: .* begin anew"):
+        database.rows("select name from things order by name")
+    database.close()
+
+
 def test_a_block_that_raises_leaves_nothing(path: Path) -> None:
     database = Database(path, [SCHEMA])
     with pytest.raises(sqlite3.IntegrityError), database.write() as connection:
