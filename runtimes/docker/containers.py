@@ -15,10 +15,12 @@ from runtimes.docker import cgroup_files, container_config, container_status, re
 from runtimes.docker.container_life import ContainerLife
 from runtimes.docker.container_status import STATES
 from runtimes.docker.engine import Engine
+from runtimes.docker.features import EngineFacts
 from runtimes.docker.images import Images
 from runtimes.docker.mounted_images import MountedImages
 from runtimes.docker.sandboxes import Sandboxes
 from runtimes.shared import accounts, image_status, labels, profiles
+from runtimes.shared.fresh import Fresh
 from runtimes.shared.image_accounts import ImageAccounts
 from runtimes.shared.inflight import InFlight, uninterrupted
 from runtimes.shared.names import container_name
@@ -26,6 +28,9 @@ from runtimes.shared.records import Records
 
 WHOLE_ID = 64
 """Characters of an id of the engine's."""
+
+NEVER = "0001-01-01T00:00:00Z"
+"""The engine's word for a time that has not come."""
 
 
 class Containers:
@@ -35,6 +40,7 @@ class Containers:
         self,
         engine: Engine,
         records: Records,
+        fresh: Fresh,
         life: ContainerLife,
         sandboxes: Sandboxes,
         images: Images,
@@ -43,6 +49,7 @@ class Containers:
     ) -> None:
         self._engine = engine
         self._records = records
+        self._fresh = fresh
         self._life = life
         self._sandboxes = sandboxes
         self._images = images
@@ -69,10 +76,11 @@ class Containers:
         await self._check_target(request)
         found = await self._image(image.image)
         await self._mounted_images.name(request.config)
+        facts = await self._engine.facts()
         config = container_config.container(
             request,
             sandbox,
-            await self._engine.facts(),
+            facts,
             user=await self._user(found, context),
             created_ns=time.time_ns(),
             default_cgroup_parent=self._engine.config.cgroup_parent,
@@ -83,15 +91,19 @@ class Containers:
         config["Image"] = found["Id"]
         wanted = platforms.wanted(image.annotations, request.config.annotations, sandbox.config.annotations)
         async with AsyncExitStack() as undo:
+            made = made_of(name, config, found, facts)
             try:
-                container_id = await uninterrupted(self._make(name, config, wanted, undo))
+                with self._fresh.making(name, made):
+                    container_id = await uninterrupted(self._make(name, config, wanted, undo))
             except NotFound as error:
-                if wanted and await self._images.find(image.image):
+                self._images.look_again()
+                if await self._image(image.image) and wanted:
                     raise PlatformMismatch(f"image {image.image} is not for {wanted}") from error
                 raise
             except FailedPrecondition as error:
                 raise AlreadyExists(f"sandbox {request.pod_sandbox_id} has a container {name} already") from error
             undo.pop_all()
+        self._fresh.add(container_id, made)
         return container_id
 
     async def _make(self, name: str, config: dict[str, Any], wanted: Platform | None, undo: AsyncExitStack) -> str:
@@ -115,7 +127,7 @@ class Containers:
             )
 
     async def _image(self, text: str) -> dict[str, Any]:
-        found = await self._images.find(text)
+        found = await self._images.seen(text)
         if found is None:
             raise NotFound(f"image {text!r} is not here; pull it first", details={"image": text})
         return found
@@ -132,8 +144,11 @@ class Containers:
         await self._starting.run(container_id, b"", lambda: uninterrupted(self._start(container_id)))
 
     async def _start(self, container_id: str) -> None:
-        found, record = await self._require(container_id)
-        await self._life.start(found, record)
+        found, record = self._fresh.get(container_id) or await self._require(container_id)
+        try:
+            await self._life.start(found, record)
+        finally:
+            self._fresh.forget(container_id)
         try:
             await cgroup_files.apply(self._engine, container_id, record.config.linux.resources)
         except CRIError:
@@ -160,6 +175,7 @@ class Containers:
 
     async def remove(self, container_id: str) -> None:
         """Kill and remove; an unknown id succeeds."""
+        self._fresh.forget(container_id)
         known = await self._find(container_id)
         if known is None:
             return
@@ -192,7 +208,7 @@ class Containers:
         if item.state == v1.CONTAINER_EXITED:
             await self._life.settled(item.id)
         elif item.state == v1.CONTAINER_CREATED:
-            known = await self._find(item.id)
+            known = self._fresh.get(item.id) or await self._find(item.id)
             if known is not None:
                 item.state = container_status.state(known[0])
 
@@ -211,6 +227,19 @@ class Containers:
             return None
         record = self._records.containers.get(found) if found["Id"] == container_id else None
         return (found, record) if record is not None else None
+
+
+def made_of(name: str, config: dict[str, Any], image: dict[str, Any], facts: EngineFacts) -> dict[str, Any]:
+    """What an inspection would say, as far as it matters here, of a container that was made of ``config`` and not
+    started. Pure."""
+    signal = config.get("StopSignal") or (image.get("Config") or {}).get("StopSignal") or ""
+    return {
+        "Name": f"/{name}",
+        "Image": image["Id"],
+        "Config": {"Labels": config["Labels"], "User": config["User"], "StopSignal": signal},
+        "HostConfig": config["HostConfig"] | {"LogConfig": {"Type": facts.log_driver}},
+        "State": {"Status": "created", "Error": "", "ExitCode": 0, "StartedAt": NEVER, "FinishedAt": NEVER},
+    }
 
 
 def engine_filter(wanted: v1.ContainerFilter) -> dict[str, Any]:

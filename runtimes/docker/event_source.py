@@ -8,14 +8,16 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from cri.errors import NotFound
-from runtimes.docker import container_status, sandbox_status
+from runtimes.docker import container_status, resources, sandbox_status
 from runtimes.docker.engine import Engine
 from runtimes.docker.engine_time import engine_time
 from runtimes.docker.logs import Logs
+from runtimes.docker.sandboxes import Sandboxes
 from runtimes.shared import labels
 from runtimes.shared.container_events import Told
 from runtimes.shared.engine_stream import EngineStream
 from runtimes.shared.event_watch import EngineEvent
+from runtimes.shared.fresh import Fresh
 from runtimes.shared.life import Life, Look, life_of, told_end
 from runtimes.shared.lifecycle import Phase
 from runtimes.shared.records import Records
@@ -56,9 +58,19 @@ class EngineEvents:
 class EventSource:
     """See ``container_events.Source``. ``end_was_seen`` as for ``container_status.status``."""
 
-    def __init__(self, engine: Engine, records: Records, logs: Logs, end_was_seen: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        records: Records,
+        fresh: Fresh,
+        sandboxes: Sandboxes,
+        logs: Logs,
+        end_was_seen: Callable[[int], bool],
+    ) -> None:
         self._engine = engine
         self._records = records
+        self._fresh = fresh
+        self._sandboxes = sandboxes
         self._logs = logs
         self._end_was_seen = end_was_seen
 
@@ -75,6 +87,7 @@ class EventSource:
         times = (container_status.nanoseconds(known["StartedAt"]), container_status.nanoseconds(known["FinishedAt"]))
         sandbox = self._records.sandboxes.get(found)
         if sandbox is not None:
+            self._sandboxes.note(found, sandbox)
             return Look(phase_of(found), sandbox_status.status(found, sandbox), *times)
         record = self._records.containers.get(found)
         if record is None:
@@ -87,11 +100,24 @@ class EventSource:
         found = {"Id": event.container_id, "Name": name, "Config": {"Labels": event.attributes}}
         reached = _REACHED.get(event.action, Phase.ABSENT)
         end = told_end(event.attributes.get("exitCode", ""), event.time_ns) if reached is Phase.EXITED else None
-        told = Told(event.container_id, reached, life_of(found, self._records), end)
+        look = self._at_first(found) if reached is Phase.CREATED else None
+        told = Told(event.container_id, reached, life_of(found, self._records), end, look)
+        if reached is not Phase.CREATED:
+            self._fresh.forget(event.container_id)
         if reached is Phase.DELETED:
             # The last that is ever told of it, and read from its labels again.
             self._records.forget(event.container_id)
         return told
+
+    def _at_first(self, told: Mapping[str, Any]) -> Look | None:
+        """What a look would have shown when the engine made this; None where only a look tells."""
+        sandbox = self._records.sandboxes.get(told)
+        if sandbox is not None:
+            return Look(Phase.CREATED, sandbox_status.status({**told, "State": "created"}, sandbox), 0, 0)
+        made = self._fresh.told(told["Id"], told["Name"].removeprefix("/"), told["Config"]["Labels"])
+        if made is None or resources.is_limited(made[0]["HostConfig"]):
+            return None
+        return Look(Phase.CREATED, container_status.status(*made, self._end_was_seen), 0, 0)
 
     def is_draining(self, container_id: str) -> bool:
         return self._logs.is_draining(container_id)

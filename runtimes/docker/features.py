@@ -69,6 +69,7 @@ class EngineFacts:
     cgroup_driver: str  # "systemd", "cgroupfs" or "none"
     handlers: tuple[str, ...]  # OCI runtimes that may be named as runtime_handler
     default_handler: str
+    log_driver: str  # of a container for which none is named
     root_dir: str
     kernel: str
     name: str
@@ -108,6 +109,7 @@ def facts_from(version: Mapping[str, Any], info: Mapping[str, Any], process: Eng
         cgroup_driver=str(info.get("CgroupDriver") or "cgroupfs"),
         handlers=tuple(sorted(info.get("Runtimes") or {})),
         default_handler=str(info.get("DefaultRuntime") or ""),
+        log_driver=str(info.get("LoggingDriver") or ""),
         root_dir=str(info.get("DockerRootDir") or ""),
         kernel=kernel,
         name=str(info.get("Name") or ""),

@@ -17,6 +17,8 @@ from runtimes.docker.engine import Engine
 from runtimes.docker.features import api_tuple
 from runtimes.shared import image_status
 from runtimes.shared.image_status import ImageFacts
+from runtimes.shared.seen import SeenImages
+from runtimes.shared.together import Together
 
 DISK_USAGE_TIMEOUT = 3.0
 """Seconds that the engine may take to add up the size of its layers before the file system is asked instead."""
@@ -32,6 +34,8 @@ class Images:
         self._engine = engine
         self._facts: dict[str, ImageFacts] = {}
         self._removing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._seen = SeenImages(self.find)
+        self._asked: Together[dict[str, Any] | None] = Together()
 
     async def list(self, wanted: v1.ImageFilter) -> list[v1.Image]:
         """All images, or the one that the filter names; sorted by name."""
@@ -46,7 +50,8 @@ class Images:
 
     async def status(self, spec: v1.ImageSpec) -> tuple[v1.Image, dict[str, Any]] | None:
         """The image and what the engine says of it; None where it is missing, for the platform that is asked for."""
-        found = await self.find(spec.image, platforms.wanted(spec.annotations))
+        wanted = platforms.wanted(spec.annotations)
+        found = await self._asked.ask(f"{spec.image} {wanted}", lambda: self.find(spec.image, wanted))
         return (image_status.image(found, image_status.facts(found)), found) if found else None
 
     async def find(self, text: str, wanted: Platform | None = None) -> dict[str, Any] | None:
@@ -60,11 +65,25 @@ class Images:
             return None
         return found
 
+    async def seen(self, text: str) -> dict[str, Any] | None:
+        """``find``, or what it found a moment ago."""
+        return await self._seen.seen(text)
+
+    def look_again(self) -> None:
+        """Something was done to the images."""
+        self._seen.look_again()
+
     async def remove(self, spec: v1.ImageSpec) -> None:
         """CRI: one name given, all names removed; a missing image succeeds.
 
         Raises FailedPrecondition while a container runs from it.
         """
+        try:
+            await self._remove_named(spec)
+        finally:
+            self.look_again()
+
+    async def _remove_named(self, spec: v1.ImageSpec) -> None:
         found = await self.find(spec.image)
         if found is None:
             return

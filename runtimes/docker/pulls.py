@@ -56,7 +56,10 @@ class Pulls:
         if references.is_image_id(text):
             raise InvalidArgument(f"image.image: {text!r} is an image id; pull by name[:tag] or name@digest")
         reference = references.parse(text, field="image.image")
-        await self._fetch(reference, wanted, await self._credentials(request.auth, reference))
+        try:
+            await self._fetch(reference, wanted, await self._credentials(request.auth, reference))
+        finally:
+            self._images.look_again()
         found = await self._images.find(text, wanted) or await self._images.find(text)
         if found is None:
             raise Internal(f"the engine pulled {reference} and then did not know it")

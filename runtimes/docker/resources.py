@@ -51,6 +51,11 @@ def update(limits: v1.LinuxContainerResources, now: Mapping[str, Any], facts: En
     return found
 
 
+def is_limited(host: Mapping[str, Any]) -> bool:
+    """Whether a HostConfig names limits. What of them the kernel does not know the engine drops."""
+    return any(host.get(name) for name in (*_PLAIN.values(), "PidsLimit"))
+
+
 def status(host: Mapping[str, Any]) -> v1.ContainerResources:
     """ContainerStatus.resources, from the HostConfig of an inspected container."""
     answer = v1.ContainerResources()

@@ -33,6 +33,7 @@ from runtimes.shared.container_events import ContainerEvents
 from runtimes.shared.event_watch import EventWatch
 from runtimes.shared.exec_stream import ExecStream
 from runtimes.shared.exec_sync import ExecSync
+from runtimes.shared.fresh import Fresh
 from runtimes.shared.image_accounts import ImageAccounts
 from runtimes.shared.port_forward import PortForward
 from runtimes.shared.records import Records
@@ -48,21 +49,24 @@ class DockerRuntime(Runtime):
         records = Records()
         self._watch = EventWatch(EngineEvents(engine))
         self._logs = Logs(engine, records, self._watch)
-        source = EventSource(engine, records, self._logs, self._watch.listened_at)
-        self._events = ContainerEvents(source)
-        self._watch.on_connected = self._events.relist_soon
-        self._watch.on_event = lambda event: self._events.hear(source.told(event))
+        self._fresh = Fresh(records)
         removal = Removal(engine, self._logs)
+        self._networks = Networks(engine)
+        self._sandboxes = Sandboxes(engine, records, removal, self._networks)
+        source = EventSource(engine, records, self._fresh, self._sandboxes, self._logs, self._watch.listened_at)
+        self._events = ContainerEvents(source)
+        self._watch.on_connected = self._begin_to_hear
+        self._watch.on_event = lambda event: self._events.hear(source.told(event))
         life = ContainerLife(engine, removal, self._logs, self._events, self._watch)
         self._status = Status(engine)
         self._images = Images(engine)
         self._pulls = Pulls(engine, self._images)
-        self._networks = Networks(engine)
-        self._sandboxes = Sandboxes(engine, records, removal, self._networks)
         self._image_files = ImageFiles(engine, removal)
         image_accounts = ImageAccounts(self._image_files)
         mounted = MountedImages(engine, self._images, self._image_files)
-        self._containers = Containers(engine, records, life, self._sandboxes, self._images, image_accounts, mounted)
+        self._containers = Containers(
+            engine, records, self._fresh, life, self._sandboxes, self._images, image_accounts, mounted
+        )
         self._checkpoint = Checkpoint(engine, self._containers)
         commands = ExecProcesses(engine, self._containers)
         self._exec_sync = ExecSync(commands)
@@ -99,6 +103,10 @@ class DockerRuntime(Runtime):
         await self._events.aclose()
         await self._logs.aclose()
         await self._engine.aclose()
+
+    def _begin_to_hear(self) -> None:
+        self._fresh.forget_all()
+        self._events.relist_soon()
 
     # --- the runtime itself ---------------------------------------------------------------------------------
 

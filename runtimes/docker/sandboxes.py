@@ -21,6 +21,7 @@ from runtimes.docker.removal import Removal
 from runtimes.shared import labels, profiles
 from runtimes.shared.inflight import InFlight, uninterrupted
 from runtimes.shared.names import sandbox_name
+from runtimes.shared.pauses import Pauses
 from runtimes.shared.records import Records
 
 NETWORK_TRIES = 3
@@ -37,6 +38,7 @@ class Sandboxes:
         self._networks = named
         self._pause_image = PauseImage(engine)
         self._starting: InFlight[str] = InFlight()
+        self._pauses: Pauses[v1.RunPodSandboxRequest] = Pauses()
 
     async def run(self, request: v1.RunPodSandboxRequest) -> str:
         """Make and start a sandbox; its id. Raises AlreadyExists naming the sandbox that has this metadata."""
@@ -82,6 +84,7 @@ class Sandboxes:
         await self._removal.end_forgotten(*(each for each, state in states.items() if state == "created"))
         await self._removal.remove_all(member["Id"] for member in members)
         await self._removal.remove(found["Id"])
+        self._pauses.forget(found["Id"])
         self._records.sandboxes.forget(found["Id"])
         await self._release_network(networks.read(record.config.annotations))
 
@@ -106,10 +109,18 @@ class Sandboxes:
 
     async def spec(self, sandbox_id: str) -> v1.RunPodSandboxRequest:
         """The request that made a READY sandbox. Raises NotFound, FailedPrecondition when it is not ready."""
+        if (known := self._pauses.get(sandbox_id)) is not None:
+            return known
         found, record = await self._require(sandbox_id)
         if sandbox_status.state(found) != v1.SANDBOX_READY:
             raise FailedPrecondition(f"sandbox {sandbox_id} is not ready; make a new one")
+        self.note(found, record)
         return record
+
+    def note(self, found: Mapping[str, Any], record: v1.RunPodSandboxRequest) -> None:
+        """A look has shown this: where it is ready, it is so until its pause process ends."""
+        if self._engine.is_local and sandbox_status.state(found) == v1.SANDBOX_READY:
+            self._pauses.note(found["Id"], record, found["State"]["Pid"], found["Id"])
 
     async def _require(self, sandbox_id: str) -> tuple[dict[str, Any], v1.RunPodSandboxRequest]:
         known = await self._find(sandbox_id)

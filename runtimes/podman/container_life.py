@@ -54,7 +54,7 @@ class ContainerLife:
                 await self._engine.post(f"{path}/init")
                 await self._ends.watch_new(found)
             if protected:
-                await read_only.protect(container_id, await asyncio.to_thread(noted_pid, found), protected)
+                await read_only.protect(container_id, await asyncio.to_thread(noted_pid, found["PidFile"]), protected)
             await self._engine.post(f"{path}/start")
             if not made_first:
                 await self._watch(found)

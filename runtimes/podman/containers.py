@@ -11,15 +11,16 @@ from typing import Any
 from cri import filters, platforms, validation
 from cri.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PlatformMismatch
 from cri.v1 import api_pb2 as v1
-from runtimes.podman import container_config, container_status, read_only, resources
+from runtimes.podman import container_config, container_status, directories, read_only, resources
 from runtimes.podman.container_life import ContainerLife
 from runtimes.podman.engine import Engine
-from runtimes.podman.fresh import Fresh
+from runtimes.podman.features import EngineFacts
 from runtimes.podman.images import Images
 from runtimes.podman.leftovers import Leftovers
-from runtimes.podman.pauses import ReadySandbox
+from runtimes.podman.ready_sandbox import ReadySandbox
 from runtimes.podman.sandboxes import Sandboxes
 from runtimes.shared import accounts, cgroup_limits, cgroups, image_status, labels
+from runtimes.shared.fresh import Fresh
 from runtimes.shared.image_accounts import ImageAccounts
 from runtimes.shared.inflight import InFlight, uninterrupted
 from runtimes.shared.names import container_name
@@ -89,7 +90,7 @@ class Containers:
                 raise
             undo.pop_all()
         if self._engine.is_local:
-            self._fresh.add(container_id, name, config["labels"], facts)
+            self._fresh.add(container_id, made_of(container_id, name, config["labels"], facts))
         return container_id
 
     async def _make(self, config: dict[str, Any], undo: AsyncExitStack) -> str:
@@ -244,6 +245,17 @@ class Containers:
             return None
         self._life.complete(found)
         return found, record
+
+
+def made_of(container_id: str, name: str, its_labels: dict[str, str], facts: EngineFacts) -> dict[str, Any]:
+    """What an inspection would say, as far as a start asks, of a container that was made and not started. Pure."""
+    return {
+        "Name": name,
+        "Config": {"Labels": its_labels},
+        "State": {"Status": "created", "Running": False, "Pid": 0, "StartedAt": "0001-01-01T00:00:00Z"},
+        "StaticDir": str(directories.lasting(facts, container_id)),
+        "PidFile": str(directories.pid_file(facts, container_id)),
+    }
 
 
 def _no_image(spec: v1.ImageSpec) -> NotFound:

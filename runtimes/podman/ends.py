@@ -79,7 +79,7 @@ class Ends:
         """``watch`` a container that has got its process since it was inspected. Whether it is watched now: it may have
         ended, or not be seen from here."""
         if self._engine.is_local:
-            self._watch(found, await asyncio.to_thread(noted_pid, found))
+            self._watch(found, await asyncio.to_thread(noted_pid, found["PidFile"]))
         return found["Id"] in self._watched
 
     @contextlib.contextmanager
@@ -207,10 +207,10 @@ def _runs(watched: _Watched) -> bool:
         return False
 
 
-def noted_pid(found: Mapping[str, Any]) -> int:
+def noted_pid(file: str | Path) -> int:
     """What the monitor has written where the engine says; 0 where that cannot be read."""
     try:
-        return int(Path(found["PidFile"]).read_text())
+        return int(Path(file).read_text())
     except (OSError, ValueError):
         return 0
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from cri.errors import NotFound
 from cri.v1 import api_pb2 as v1
+from runtimes.podman import sandbox_status
 from runtimes.podman.container_status import nanoseconds
 from runtimes.podman.containers import Containers
 from runtimes.podman.engine import Engine
-from runtimes.podman.sandbox_status import infra_id
 from runtimes.podman.sandboxes import Sandboxes
 from runtimes.shared import labels
 from runtimes.shared.container_events import Told
@@ -76,6 +76,8 @@ class EventSource:
         self._sandboxes = sandboxes
         self._pods: OrderedDict[str, str] = OrderedDict()
         """The pod of each infra container."""
+        self._infras: dict[str, str] = {}
+        """And the other way round."""
 
     async def list(self) -> Sequence[Told]:
         pods, containers = await asyncio.gather(
@@ -84,7 +86,7 @@ class EventSource:
         )
         told = []
         for pod in pods or ():
-            infra = infra_id(pod)
+            infra = sandbox_status.infra_id(pod)
             self._note(infra, pod["Id"])
             states = {each["Id"]: each["Status"] for each in pod.get("Containers") or ()}
             told.append(Told(pod["Id"], _phase(states.get(infra, "exited")), life_of(pod, self._records)))
@@ -94,6 +96,8 @@ class EventSource:
     async def look(self, life: Life) -> Look | None:
         try:
             if life.is_sandbox:
+                if (seen := await self._look_inside(life.container_id)) is not None:
+                    return seen
                 status, found = await self._sandboxes.status(life.container_id)
                 if found["Infra"] is None:
                     # It is being removed. What its infra container went through the engine has told, or will.
@@ -105,6 +109,23 @@ class EventSource:
             return None
         phase = Phase.EXITED if ended.state == v1.CONTAINER_EXITED else _phase(found["State"]["Status"])
         return Look(phase, ended, *_times(found["State"]))
+
+    async def _look_inside(self, sandbox_id: str) -> Look | None:
+        """By one look instead of two: what is known of the pod besides never changes. None where that does not tell."""
+        if (infra_id := self._infras.get(sandbox_id)) is None:
+            return None
+        infra = await self._engine.inspect("containers", infra_id)
+        return self._inside(sandbox_id, infra) if infra is not None else None
+
+    def _inside(self, sandbox_id: str, infra: Mapping[str, Any]) -> Look | None:
+        """What its inspected infra container shows of a sandbox."""
+        pod = sandbox_status.pod_of(sandbox_id, infra)
+        record = self._records.sandboxes.get(pod)
+        if record is None:
+            return None
+        return Look(
+            _phase(infra["State"]["Status"]), sandbox_status.status(pod, infra, record), *_times(infra["State"])
+        )
 
     def told(self, event: EngineEvent) -> Told:
         """What an event says."""
@@ -126,8 +147,17 @@ class EventSource:
         # The engine's word is about the infra container; its removal is not the sandbox's.
         self._note(event.container_id, event.attributes.get(POD) or "")
         sandbox_id = self._pods.get(event.container_id, event.container_id)
-        life = life_of(found | {"Id": sandbox_id}, self._records) if sandbox_id != event.container_id else None
-        return Told(sandbox_id, Phase.ABSENT if reached is Phase.DELETED else reached, life)
+        if sandbox_id == event.container_id:
+            return Told(sandbox_id, Phase.ABSENT if reached is Phase.DELETED else reached, None)
+        pod = found | {"Id": sandbox_id}
+        life, record = life_of(pod, self._records), self._records.sandboxes.get(pod)
+        look, shown = None, self._sandboxes.shown(sandbox_id) if reached is not Phase.CREATED else None
+        if reached is Phase.CREATED and record is not None:
+            # It has no address before it is started: the labels say all there is.
+            look = Look(reached, sandbox_status.status(pod, None, record), 0, 0)
+        elif reached is Phase.RUNNING and shown is not None:
+            look = self._inside(sandbox_id, shown)
+        return Told(sandbox_id, Phase.ABSENT if reached is Phase.DELETED else reached, life, look=look)
 
     def is_draining(self, container_id: str) -> bool:
         """Never: the monitor has written all before it tells of the end."""
@@ -138,9 +168,9 @@ class EventSource:
 
     def _note(self, infra: str, pod: str) -> None:
         if infra and pod:
-            self._pods[infra] = pod
+            self._pods[infra], self._infras[pod] = pod, infra
             if len(self._pods) > _KEPT:
-                self._pods.popitem(last=False)
+                self._infras.pop(self._pods.popitem(last=False)[1], None)
 
 
 def _kind(kind: str) -> str:

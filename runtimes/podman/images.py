@@ -13,10 +13,8 @@ from cri.v1 import api_pb2 as v1
 from runtimes.podman.engine import Engine
 from runtimes.shared import image_status
 from runtimes.shared.image_status import ImageFacts
-from runtimes.shared.inflight import InFlight
-
-SEEN = 1.0
-"""Seconds that a look at an image serves for more containers than one. Another tool may give its name to another."""
+from runtimes.shared.seen import SeenImages
+from runtimes.shared.together import Together
 
 DISK_USAGE_TIMEOUT = 3.0
 """Seconds that the engine may take to add up the size of its layers before the file system is asked instead."""
@@ -29,8 +27,8 @@ class Images:
         self._engine = engine
         self._facts: dict[str, ImageFacts] = {}
         self._removing = asyncio.Lock()
-        self._looking: InFlight[dict[str, Any] | None] = InFlight()
-        self._seen: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._seen = SeenImages(self.find)
+        self._asked: Together[dict[str, Any] | None] = Together()
 
     async def list(self, wanted: v1.ImageFilter) -> list[v1.Image]:
         """All images, or the one that the filter names; sorted by name."""
@@ -45,7 +43,7 @@ class Images:
 
     async def status(self, spec: v1.ImageSpec) -> tuple[v1.Image, dict[str, Any]] | None:
         """The image and what the engine says of it; None where it is missing."""
-        found = await self.find(spec.image)
+        found = await self._asked.ask(spec.image, lambda: self.find(spec.image))
         return (image_status.image(found, image_status.facts(found)), found) if found else None
 
     async def find(self, text: str) -> dict[str, Any] | None:
@@ -59,18 +57,11 @@ class Images:
 
     async def seen(self, text: str) -> dict[str, Any] | None:
         """``find``, or what it found a moment ago."""
-        now = time.monotonic()
-        self._seen = {key: value for key, value in self._seen.items() if now - value[0] < SEEN}
-        if text in self._seen:
-            return self._seen[text][1]
-        found = await self._looking.run(text, b"", lambda: self.find(text))
-        if found is not None:
-            self._seen[text] = now, found
-        return found
+        return await self._seen.seen(text)
 
     def look_again(self) -> None:
         """Something was done to the images."""
-        self._seen.clear()
+        self._seen.look_again()
 
     async def remove(self, spec: v1.ImageSpec) -> None:
         """CRI: one name given, all names removed; a missing image succeeds.

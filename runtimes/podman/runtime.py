@@ -111,7 +111,6 @@ class PodmanRuntime(Runtime):
             await cancel(self._sweeping)
         await self._events.aclose()
         self._ends.close()
-        self._sandboxes.close()
         await self._engine.aclose()
 
     def _begin_to_hear(self) -> None:

@@ -23,6 +23,19 @@ def state(found: Mapping[str, Any]) -> v1.PodSandboxState:
     return v1.SANDBOX_READY if infra_state(found) in _ALIVE else v1.SANDBOX_NOTREADY
 
 
+def pod_of(sandbox_id: str, infra: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod as far as its inspected infra container, which has its labels, tells."""
+    known = {"Id": infra["Id"], "State": infra["State"]["Status"]}
+    its_labels = dict(labels_of(infra))
+    return {
+        "Id": sandbox_id,
+        "Name": infra["Name"],
+        "Labels": its_labels,
+        "InfraContainerID": infra["Id"],
+        "Containers": [known],
+    }
+
+
 def infra_state(found: Mapping[str, Any]) -> str:
     """Podman's word for the state of the infra container of a pod as listed or inspected; empty where it is gone."""
     return _states(found).get(infra_id(found), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
@@ -15,16 +16,18 @@ from cri.errors import Aborted, AlreadyExists, CRIError, FailedPrecondition, Inv
 from cri.networks import HOST_GATEWAY, NO_NETWORK, NetworkRequest
 from cri.v1 import api_pb2 as v1
 from runtimes.podman import directories, pod_cgroup, sandbox_config, sandbox_status
+from runtimes.podman.ends import noted_pid
 from runtimes.podman.engine import Engine
 from runtimes.podman.engine_errors import is_conflict
 from runtimes.podman.leftovers import Leftovers
 from runtimes.podman.networks import Networks
 from runtimes.podman.pause_image import PauseImage
-from runtimes.podman.pauses import Pauses, ReadySandbox
+from runtimes.podman.ready_sandbox import ReadySandbox
 from runtimes.podman.removal import OVER, Removal
 from runtimes.shared import labels
 from runtimes.shared.inflight import InFlight, uninterrupted
 from runtimes.shared.names import sandbox_name
+from runtimes.shared.pauses import Pauses
 from runtimes.shared.records import Records
 
 NETWORK_TRIES = 3
@@ -32,6 +35,8 @@ NETWORK_TRIES = 3
 
 NAME_TRIES = 4
 """What has the name is cleared away, and may be back: another process may be making the same sandbox."""
+
+KEPT = 4096
 
 HALF_MADE = "Created"
 """Podman's word for the state of a pod that was never started, with or without its infra container."""
@@ -52,11 +57,10 @@ class Sandboxes:
         self._pause_image = PauseImage(engine)
         self._starting: InFlight[str] = InFlight()
         self._looking: InFlight[ReadySandbox] = InFlight()
-        self._pauses = Pauses()
-
-    def close(self) -> None:
-        """Hold no processes any more."""
-        self._pauses.close()
+        self._pauses: Pauses[ReadySandbox] = Pauses()
+        self._infras: OrderedDict[str, str] = OrderedDict()
+        """The names of the infra containers of sandboxes that were made here."""
+        self._shown: dict[str, dict[str, Any]] = {}
 
     async def run(self, request: v1.RunPodSandboxRequest) -> str:
         """Make and start a sandbox; its id. Raises AlreadyExists naming the sandbox that has this metadata."""
@@ -82,7 +86,10 @@ class Sandboxes:
             sandbox_id = await uninterrupted(self._create(name, config, network, undo))
             await self._engine.post_again(f"/pods/{sandbox_id}/start")
             undo.pop_all()
-            return sandbox_id
+        self._infras[sandbox_id] = sandbox_config.infra_name(name)
+        if len(self._infras) > KEPT:
+            self._infras.popitem(last=False)
+        return sandbox_id
 
     async def stop(self, sandbox_id: str) -> None:
         """CRI: kills the members, then gives the network back; an unknown id succeeds."""
@@ -102,8 +109,18 @@ class Sandboxes:
         found, record = known
         await self._removal.remove_all(sandbox_status.member_states(found))
         await uninterrupted(self._remove_pod(found))
-        self._records.sandboxes.forget(sandbox_id)
+        self._forget(sandbox_id)
         await self._release_network(networks.read(record.config.annotations))
+
+    def _forget(self, sandbox_id: str) -> None:
+        self._pauses.forget(sandbox_id)
+        self._infras.pop(sandbox_id, None)
+        self._shown.pop(sandbox_id, None)
+        self._records.sandboxes.forget(sandbox_id)
+
+    def shown(self, sandbox_id: str) -> dict[str, Any] | None:
+        """The infra container of a sandbox as the first look showed it running; told once."""
+        return self._shown.pop(sandbox_id, None)
 
     async def status(self, sandbox_id: str) -> tuple[v1.PodSandboxStatus, dict[str, Any]]:
         """The status, and what the engine says: of the pod under ``Pod``, of its infra container under ``Infra``.
@@ -133,14 +150,28 @@ class Sandboxes:
         return self._pauses.get(sandbox_id) or await self._look(sandbox_id)
 
     async def _look(self, sandbox_id: str) -> ReadySandbox:
-        found, record = await self._require(sandbox_id)
+        found, record = await self._find_inside(sandbox_id) or await self._require(sandbox_id)
         if sandbox_status.state(found) != v1.SANDBOX_READY:
             raise FailedPrecondition(f"sandbox {sandbox_id} is not ready; make a new one")
         ready = ReadySandbox(record, sandbox_status.infra_id(found))
         if self._engine.is_local:
-            pid_file = directories.pid_file(await self._engine.facts(), ready.infra_id)
-            await self._pauses.hold(sandbox_id, ready, pid_file)
+            pid = noted_pid(directories.pid_file(await self._engine.facts(), ready.infra_id))
+            self._pauses.note(sandbox_id, ready, pid, ready.infra_id)
         return ready
+
+    async def _find_inside(self, sandbox_id: str) -> tuple[dict[str, Any], v1.RunPodSandboxRequest] | None:
+        """As ``_find``, of one that was made here: a look at its infra container says more, and the event of its start
+        needs that look as well."""
+        infra = await self._engine.inspect("containers", self._infras.get(sandbox_id, ""))
+        if infra is None or infra.get("Pod") != sandbox_id:
+            return None
+        found = sandbox_status.pod_of(sandbox_id, infra)
+        record = self._records.sandboxes.get(found)
+        if record is None:
+            return None
+        if sandbox_status.state(found) == v1.SANDBOX_READY:
+            self._shown[sandbox_id] = infra
+        return found, record
 
     async def _infra(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
         """The inspected infra container of a pod; None where somebody removed it."""

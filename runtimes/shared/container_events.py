@@ -30,12 +30,14 @@ _log = logging.getLogger(__name__)
 
 class Told(NamedTuple):
     """What an engine says of one container. ``life`` is what can be known without a look; None for a stranger.
-    ``end`` comes with the news that its process has ended."""
+    ``end`` comes with the news that its process has ended; ``look`` is what a look would have shown at that moment,
+    where that is known."""
 
     container_id: str
     reached: Phase
     life: Life | None
     end: End | None = None
+    look: Look | None = None
 
 
 class Source(Protocol):
@@ -116,10 +118,11 @@ class ContainerEvents:
         life = self._lives.get(told.container_id)
         if life is None and told.container_id not in self._graves:
             life = self._enter(told)
-        if life is not None:
+        if life is not None and not (told.reached is life.phase is life.seen is Phase.RUNNING):
+            # Else the look that showed it running has told so, and nothing happened since.
             life.ran |= told.reached in (Phase.RUNNING, Phase.EXITED)
             life.end = told.end or life.end
-            await self._see(life, told.reached)
+            await self._see(life, told.reached, told.look)
 
     async def _look_at(self, container_id: str) -> None:
         life = self._lives.get(container_id)
@@ -150,8 +153,9 @@ class ContainerEvents:
 
     # --- from a look to events ------------------------------------------------------------------------------------
 
-    async def _see(self, life: Life, reached: Phase) -> None:
-        """Emit what lies between what is known and what is there now, which is ``reached`` at least."""
+    async def _see(self, life: Life, reached: Phase, look: Look | None = None) -> None:
+        """Emit what lies between what is known and what is there now, which is ``reached`` at least, or what ``look``
+        shows. What happened since then is told next."""
         life.is_fresh = False
         if reached is Phase.DELETED and life.end is None:
             life.end = unseen_end(time.time_ns())
@@ -160,7 +164,9 @@ class ContainerEvents:
         else:
             # Only a look shows that it was started again; the engine's word may come after what was told already.
             seen = max(life.phase, reached)
-            if reached is not Phase.DELETED and await self._look(life):
+            if look is not None and life.phase < reached:
+                life.take_in(look)
+            elif reached is not Phase.DELETED and await self._look(life):
                 seen = max(reached, life.seen)
             await self._emit(life, seen)
         if life.phase is Phase.DELETED:

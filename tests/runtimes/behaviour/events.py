@@ -99,6 +99,43 @@ async def test_each_event_has_the_pods_status_and_those_of_all_its_containers(po
         assert event.containers_statuses[0] == await pod.status(before)
 
 
+async def test_the_news_of_a_creation_says_what_a_status_says(pod: Pod, runtime: Runtime) -> None:
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"stop_signal": v1.SIGNAL_SIGUSR1},
+        {"linux": v1.LinuxContainerConfig(resources=v1.LinuxContainerResources(memory_limit_in_bytes=1 << 26))},
+        {"annotations": {"a": "b"}, "labels": {"c": "d"}, "tty": True},
+        {
+            "linux": v1.LinuxContainerConfig(
+                security_context=v1.LinuxContainerSecurityContext(
+                    run_as_user=v1.Int64Value(value=7), supplemental_groups=[8, 9]
+                )
+            )
+        },
+    ]
+    async with listening(runtime) as heard:
+        for number, fields in enumerate(kinds):
+            container_id = await pod.create("true", f"c-{number}", **fields)
+            await heard.exactly(container_id, CREATED)
+            (told,) = [each for each in heard.last(container_id).containers_statuses if each.id == container_id]
+            assert told == await pod.status(container_id)
+
+
+async def test_the_news_of_a_sandboxs_creation_says_what_was_asked_for(runtime: Runtime, tmp_path: Path) -> None:
+    async with listening(runtime) as heard:
+        pod = await Pod.make(runtime, tmp_path)
+        await until(lambda: STARTED in heard.kinds(pod.sandbox_id), "STARTED")
+        told = [event.pod_sandbox_status for event in heard.events if event.container_id == pod.sandbox_id]
+        answer = await runtime.pod_sandbox_status(v1.PodSandboxStatusRequest(pod_sandbox_id=pod.sandbox_id))
+        assert told[-1] == answer.status
+        for status in told:
+            status.ClearField("network")
+            status.state = answer.status.state
+        answer.status.ClearField("network")
+        assert told == [answer.status] * 2
+        await pod.aclose()
+
+
 async def test_a_deleted_sandbox_is_told_with_its_last_known_status(runtime: Runtime, tmp_path: Path) -> None:
     pod = await Pod.make(runtime, tmp_path)
     await running(runtime, pod.sandbox_id)

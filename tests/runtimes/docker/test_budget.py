@@ -7,21 +7,26 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import requests
 
+from cri.errors import FailedPrecondition
 from cri.v1 import api_pb2 as v1
 from runtimes.docker.engine import Engine
 from runtimes.docker.runtime import DockerRuntime
 from runtimes.docker.transport import DeadlineClient
-from tests.conformance.kit import Kit
+from runtimes.shared import seen
+from tests.conformance.kit import Kit, eventually
+from tests.runtimes.behaviour.events import CREATED, STARTED, listening
 
 BUDGET = {
     "RunPodSandbox": ["POST create", "POST start"],
+    "CreateContainer": ["POST create"],
     "PodSandboxStatus": ["GET json"],
     "ListPodSandbox": ["GET json"],
-    "CreateContainer": ["GET json", "GET json", "POST create"],
-    "StartContainer": ["GET json", "POST start"],
+    "CreateContainer, the first of a sandbox": ["GET json", "POST create"],
+    "StartContainer": ["POST start"],
     "ContainerStatus": ["GET json"],
     "ListContainers": ["GET json"],
     "ListContainerStats, at first": ["GET json", "GET json"],
@@ -56,6 +61,7 @@ class Asked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    monkeypatch.setattr(seen, "LASTS", 600.0)  # however busy the host is
     found = Asked()
     send, stream = DeadlineClient.send, Engine.stream
 
@@ -89,8 +95,9 @@ async def test_each_call_asks_the_engine_for_no_more_than_it_needs(
         sandbox_id = await spend("RunPodSandbox", kit.sandbox())
         await spend("PodSandboxStatus", kit.sandbox_status(sandbox_id))
         await spend("ListPodSandbox", kit.sandboxes())
-        container_id = await spend("CreateContainer", kit.create(sandbox_id, log_path=""))
+        container_id = await spend("CreateContainer, the first of a sandbox", kit.create(sandbox_id, log_path=""))
         await spend("StartContainer", kit.start(container_id))
+        other = await spend("CreateContainer", kit.create(sandbox_id, log_path=""))
         await spend("ContainerStatus", kit.status(container_id))
         await spend("ListContainers", kit.containers())
         filtered = v1.ListContainerStatsRequest(filter=v1.ContainerStatsFilter(pod_sandbox_id=sandbox_id))
@@ -101,10 +108,56 @@ async def test_each_call_asks_the_engine_for_no_more_than_it_needs(
         await kit.exec(obedient, "sh", "-c", "until [ -e /tmp/ready ]; do sleep 0.05; done")
         await spend("StopContainer, by its signal", kit.stop(obedient, timeout=30))
         await kit.remove(obedient)
+        await kit.remove(other)
         await spend("RemoveContainer", kit.remove(container_id))
         await spend("StopPodSandbox", kit.stop_sandbox(sandbox_id))
         await spend("RemovePodSandbox", kit.remove_sandbox(sandbox_id))
     assert spent == {name: sorted(calls) for name, calls in BUDGET.items()}
+
+
+async def test_a_sandbox_with_a_container_costs_a_look_at_each_to_who_hears_of_them(
+    runtime: DockerRuntime, asked: Asked, busybox_image: str, tmp_path: Path
+) -> None:
+    async with Kit(runtime, busybox_image, tmp_path) as kit:
+        await kit.remove_sandbox(await warmed_up(kit))
+        async with listening(runtime) as heard:
+            asked.taken()
+            sandbox_id = await kit.sandbox()
+            await heard.exactly(sandbox_id, CREATED, STARTED)
+            container_id = await kit.create(sandbox_id)
+            await kit.start(container_id)
+            await heard.exactly(container_id, CREATED, STARTED)
+            spent = asked.taken()
+    looks = ["GET json"] * 2
+    assert spent == sorted([*looks, "GET logs", "POST create", "POST create", "POST start", "POST start"])
+
+
+async def test_no_container_is_made_in_a_sandbox_that_has_ended_behind_the_runtimes_back(
+    runtime: DockerRuntime, busybox_image: str, tmp_path: Path, engine_client: docker.DockerClient
+) -> None:
+    async with Kit(runtime, busybox_image, tmp_path) as kit:
+        sandbox_id = await kit.sandbox()
+        await kit.create(sandbox_id)
+        engine_client.containers.get(sandbox_id).kill()
+        with pytest.raises(FailedPrecondition):
+            await kit.create(sandbox_id)
+
+
+async def test_one_that_was_started_and_has_ended_behind_the_runtimes_back_is_not_started_again(
+    runtime: DockerRuntime, busybox_image: str, tmp_path: Path, engine_client: docker.DockerClient
+) -> None:
+    async with Kit(runtime, busybox_image, tmp_path) as kit:
+        container_id = await kit.create(await kit.sandbox(), "true")
+        made = engine_client.containers.get(container_id)
+        made.start()
+        made.wait()
+
+        async def told() -> bool:
+            return runtime._fresh.get(container_id) is None
+
+        await eventually(told, "the engine has told of the start")
+        with pytest.raises(FailedPrecondition):
+            await kit.start(container_id)
 
 
 async def warmed_up(kit: Kit) -> str:

@@ -11,10 +11,13 @@ import pytest
 
 from cri.errors import FailedPrecondition, NotFound
 from cri.v1 import api_pb2 as v1
-from runtimes.podman import exit_files, images
+from runtimes.podman import exit_files
 from runtimes.podman.engine import Engine
 from runtimes.podman.exit_files import ExitFiles
+from runtimes.podman.runtime import PodmanRuntime
+from runtimes.shared import seen
 from tests.host.podmans import PodmanEngine, call
+from tests.runtimes.behaviour.events import CREATED, DELETED, STARTED, STOPPED, listening
 from tests.runtimes.behaviour.hand import EngineHand
 from tests.runtimes.pods import Pod
 
@@ -45,7 +48,7 @@ class Spent:
 @pytest.fixture
 def spent(monkeypatch: pytest.MonkeyPatch) -> Spent:
     # However busy the host is.
-    monkeypatch.setattr(images, "SEEN", 600.0)
+    monkeypatch.setattr(seen, "LASTS", 600.0)
     monkeypatch.setattr(exit_files, "PATIENCE", 60.0)
     found = Spent()
     request = Engine._request
@@ -75,6 +78,25 @@ async def test_a_container_costs_four_calls(pod: Pod, spent: Spent) -> None:
 async def test_one_that_may_run_out_of_memory_is_made_before_it_is_started(pod: Pod, spent: Spent) -> None:
     life = await live(pod, spent, linux=LIMITED)
     assert life == LIFE | {"StartContainer": ["POST init", "POST start"]}
+
+
+async def test_a_sandbox_with_a_container_costs_a_look_at_each_to_who_hears_of_them(
+    runtime: PodmanRuntime, spent: Spent, tmp_path: Path
+) -> None:
+    async with listening(runtime) as heard:
+        first = await Pod.make(runtime, tmp_path / "first")
+        await first.run(HOLD)
+        await first.aclose()
+        await heard.exactly(first.sandbox_id, CREATED, STARTED, STOPPED, DELETED)
+        spent.calls.clear()
+        pod = await Pod.make(runtime, tmp_path / "second")
+        await heard.exactly(pod.sandbox_id, CREATED, STARTED)
+        container_id = await pod.run(HOLD)
+        await heard.exactly(container_id, CREATED, STARTED)
+        calls = sorted(spent.calls)
+        await pod.aclose()
+    assert calls.count("GET json") <= 4
+    assert [each for each in calls if each != "GET json"] == ["POST create", "POST create", "POST start", "POST start"]
 
 
 async def test_a_container_that_went_before_its_start_is_not_found(pod: Pod, hand: EngineHand) -> None:

@@ -21,11 +21,13 @@ class Engine:
 
     def __init__(self, *looks: Phase) -> None:
         self._looks = list(looks)
+        self.asked = 0
 
     async def list(self) -> Sequence[Told]:
         return []
 
     async def look(self, life: Life) -> Look | None:
+        self.asked += 1
         return Look(self._looks.pop(0), v1.ContainerStatus(id=life.container_id), 1, 2) if self._looks else None
 
     def is_draining(self, container_id: str) -> bool:
@@ -70,6 +72,25 @@ async def test_a_life_that_the_engine_tells_of_late_is_four_events(looks: list[P
 async def test_what_a_look_shows_running_after_its_end_was_started_again() -> None:
     engine = Engine(Phase.EXITED, Phase.RUNNING)
     assert await kinds(engine, Phase.EXITED, Phase.RUNNING, number=4) == [CREATED, STARTED, STOPPED, STARTED]
+
+
+async def test_what_the_engine_told_in_full_is_not_looked_at() -> None:
+    engine = Engine()
+    events = ContainerEvents(engine)
+    await events.start()
+    subscription = events.subscribe()
+    status = v1.ContainerStatus(id="c", state=v1.CONTAINER_CREATED)
+    look = Look(Phase.CREATED, status, 0, 0)
+    events.hear(Told("c", Phase.CREATED, Life("c", "s", v1.ContainerStatus(id="c"), 1), look=look))
+    event = await asyncio.wait_for(anext(subscription), 5)
+    await events.aclose()
+    assert (event.container_event_type, list(event.containers_statuses), engine.asked) == (CREATED, [status], 0)
+
+
+async def test_a_start_that_a_look_has_shown_is_not_looked_at_again() -> None:
+    engine = Engine(Phase.RUNNING)
+    assert await kinds(engine, Phase.CREATED, Phase.RUNNING, number=2) == [CREATED, STARTED]
+    assert engine.asked == 1
 
 
 @pytest.mark.parametrize("looks", [[], [Phase.CREATED, Phase.RUNNING]])
