@@ -70,6 +70,7 @@ class Looker:
         asked, self._asked = self._asked, set()
         only = {TASK: asked.pop()} if len(asked) == 1 else {}
         found = await observe_all(self._runtime, self._instance, **only)
+        self._under_way = None  # who asked has it; ten thousand tasks weigh something
         self._rested = time.monotonic() + len(found) // 1000 * _REST
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -10,6 +11,7 @@ from cri.errors import Unavailable
 from cri.v1 import api_pb2 as v1
 from orchestrator.observe import Looker
 from orchestrator.pods import ATTEMPT, INSTANCE, TASK, UID
+from orchestrator.steps import Observed
 from tests.orchestrator.engine import Engine
 
 
@@ -114,3 +116,12 @@ async def test_after_a_listing_of_very_many_those_who_ask_wait_for_each_other(sl
     later = asyncio.create_task(looker.look("t3", None))
     await asyncio.gather(late, later)
     assert slow.listed == [{INSTANCE: "ours"}] * 2
+
+
+async def test_what_a_listing_found_is_not_kept_once_it_was_told(slow: Slow) -> None:
+    slow.gate.set()
+    slow.make("a")
+    looker = Looker(slow, "ours")
+    await looker.look("a", None)
+    gc.collect()
+    assert not [found for found in gc.get_referrers(Observed) if type(found) is Observed]

@@ -213,35 +213,33 @@ async def test_a_full_disk_is_said_and_no_line_is_lost(
     assert pod.texts() == numbers(10)
 
 
+def drive(runtime: DockerRuntime, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have containers made with this log driver, of which the runtime knows by looking at them only."""
+    create = runtime._engine.client.create_container_from_config
+
+    def driven(config: dict[str, dict[str, object]], *rest: object) -> object:
+        config["HostConfig"]["LogConfig"] = {"Type": driver, "Config": {}}
+        return create(config, *rest)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(runtime._engine.client, "create_container_from_config", driven)
+    monkeypatch.setattr(runtime._fresh, "get", lambda container_id: None)
+
+
 async def test_a_driver_that_keeps_no_log_is_said_once(
-    pod: Pod, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    pod: Pod, runtime: DockerRuntime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = pod.runtime._engine.client.create_container_from_config  # type: ignore[attr-defined]
-
-    def without_log(config: dict[str, dict[str, object]], *rest: object) -> object:
-        config["HostConfig"]["LogConfig"] = {"Type": "none", "Config": {}}
-        return create(config, *rest)
-
-    monkeypatch.setattr(pod.runtime._engine.client, "create_container_from_config", without_log)  # type: ignore[attr-defined]
-    container_id = await pod.create("echo hello")
-    pod.runtime._fresh.forget_all()  # type: ignore[attr-defined]  # the engine's own driver is what it takes for granted
-    await pod.start(container_id)
+    drive(runtime, "none", monkeypatch)
+    container_id = await pod.run("echo hello")
     await pod.exited(container_id)
     assert pod.texts() == []
     assert caplog.text.count("keeps no log") == 1
 
 
-async def test_the_local_driver_keeps_the_ends_of_long_lines(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = pod.runtime._engine.client.create_container_from_config  # type: ignore[attr-defined]
-
-    def locally(config: dict[str, dict[str, object]], *rest: object) -> object:
-        config["HostConfig"]["LogConfig"] = {"Type": "local", "Config": {}}
-        return create(config, *rest)
-
-    monkeypatch.setattr(pod.runtime._engine.client, "create_container_from_config", locally)  # type: ignore[attr-defined]
-    container_id = await pod.create("head -c 20000 /dev/zero | tr '\\0' x; echo; echo next; printf end")
-    pod.runtime._fresh.forget_all()  # type: ignore[attr-defined]  # the engine's own driver is what it takes for granted
-    await pod.start(container_id)
+async def test_the_local_driver_keeps_the_ends_of_long_lines(
+    pod: Pod, runtime: DockerRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive(runtime, "local", monkeypatch)
+    container_id = await pod.run("head -c 20000 /dev/zero | tr '\\0' x; echo; echo next; printf end")
     await pod.exited(container_id)
     seen = [(len(record.text), record.partial) for record in logs.read(pod.path())]
     assert seen == [(16384, True), (3616, False), (4, False), (3, True)]
