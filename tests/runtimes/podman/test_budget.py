@@ -96,7 +96,8 @@ async def test_a_sandbox_with_a_container_costs_a_look_at_each_to_who_hears_of_t
         calls = sorted(spent.calls)
         await pod.aclose()
     assert calls.count("GET json") <= 4
-    assert [each for each in calls if each != "GET json"] == ["POST create", "POST create", "POST start", "POST start"]
+    made = ["GET exists", "POST create", "POST create", "POST start", "POST start"]
+    assert [each for each in calls if each != "GET json"] == made
 
 
 async def test_a_container_that_went_before_its_start_is_not_found(pod: Pod, hand: EngineHand) -> None:
