@@ -9,7 +9,7 @@ from pathlib import Path
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 """Seconds that the connections of a test have to end once nobody is to use the socket any more."""
 
 
@@ -17,7 +17,8 @@ PATIENCE = 5.0
 async def listening(path: Path, serve: Serve) -> AsyncIterator[None]:
     """``serve`` answers each connection at ``path``; leave it when the clients have closed theirs.
 
-    It ends when each connection has ended, one that was just being accepted too: Python before 3.12 waits for none.
+    It ends when each connection has ended, one that was just being accepted too: Python before 3.12 waits for none, and
+    forgets the socket of one that it has accepted and not served when the server closes.
     """
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,6 +31,6 @@ async def listening(path: Path, serve: Serve) -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     async with await asyncio.start_unix_server(once, path):
         yield
-    async with asyncio.timeout(PATIENCE):
-        while connections := asyncio.all_tasks() - before:
-            await asyncio.wait(connections)
+        async with asyncio.timeout(PATIENCE):
+            while connections := asyncio.all_tasks() - before:
+                await asyncio.wait(connections)

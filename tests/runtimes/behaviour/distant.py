@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from tests.runtimes.pods import WITHIN
+
 
 @contextlib.asynccontextmanager
 async def door(engine: str) -> AsyncIterator[str]:
@@ -20,9 +22,21 @@ async def door(engine: str) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_engine = await asyncio.open_unix_connection(engine.removeprefix("unix://"))
-        await asyncio.gather(pump(reader, to_engine[1]), pump(to_engine[0], writer))
-        for each in (writer, to_engine[1]):
-            each.close()
+        try:
+            await asyncio.gather(pump(reader, to_engine[1]), pump(to_engine[0], writer))
+        finally:
+            for each in (writer, to_engine[1]):
+                each.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async def serve_and_tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+        await serve(reader, writer)
+
+    connections: set[asyncio.Task[None]] = set()
+    async with await asyncio.start_server(serve_and_tell, "127.0.0.1", 0) as server:
         yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if connections:  # their clients have gone, which the engine is told
+            await asyncio.wait(connections, timeout=WITHIN)
