@@ -15,7 +15,7 @@ import cri
 from cri.errors import Unimplemented
 from cri.runtime import Runtime
 from tests.conformance import differences
-from tests.conformance.kit import Kit
+from tests.conformance.kit import WITHIN, Kit
 from tests.conformance.places import Place, place_of, places
 
 
@@ -83,7 +83,7 @@ async def no_task_left() -> AsyncIterator[None]:
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     if left:
-        await asyncio.wait(left, timeout=2)
+        await asyncio.wait(left, timeout=WITHIN)
     assert [task for task in left if task is not None and not task.done()] == []
 
 

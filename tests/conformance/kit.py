@@ -34,7 +34,7 @@ ODD = {
 }
 """Labels or annotations that somebody might alter on their way."""
 
-WITHIN = 15.0
+WITHIN = 60.0
 """Seconds that something may take which is on its way."""
 
 _POLL = 0.02

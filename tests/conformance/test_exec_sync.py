@@ -9,7 +9,7 @@ import pytest
 
 from cri.errors import CRIError, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from cri.v1 import api_pb2 as v1
-from tests.conformance.kit import Kit, eventually, shell
+from tests.conformance.kit import WITHIN, Kit, eventually, shell
 
 LIMIT = 16 * 1024 * 1024
 FRAME = 1024
@@ -50,8 +50,8 @@ async def test_a_timeout_of_zero_is_forever(kit: Kit, running: str) -> None:
 async def test_a_command_that_is_quick_enough_is_not_cut_off(kit: Kit, running: str) -> None:
     """Exec: the timeout is the longest wait, not the usual one."""
     begun = time.monotonic()
-    assert (await kit.exec(running, "echo", "quick", timeout=30)).stdout == b"quick\n"
-    assert time.monotonic() - begun < 10
+    assert (await kit.exec(running, "echo", "quick", timeout=600)).stdout == b"quick\n"
+    assert time.monotonic() - begun < 60
 
 
 async def test_a_command_that_takes_too_long_is_a_deadline_exceeded(kit: Kit, running: str) -> None:
@@ -59,7 +59,7 @@ async def test_a_command_that_takes_too_long_is_a_deadline_exceeded(kit: Kit, ru
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         await kit.exec(running, "sleep", "4321", timeout=1)
-    assert 0.9 <= time.monotonic() - begun < 6
+    assert 0.9 <= time.monotonic() - begun < 30
 
 
 async def test_on_timeout_the_process_and_its_children_are_killed(kit: Kit, running: str) -> None:
@@ -96,7 +96,7 @@ async def test_a_background_child_that_holds_the_pipe_does_not_hang_the_call(kit
     container_id = await kit.run(sandbox)
     begun = time.monotonic()
     answer = await kit.exec(container_id, *shell("sleep 4324 & echo done"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert (answer.stdout, answer.exit_code) == (b"done\n", 0)
 
 
@@ -171,6 +171,6 @@ async def test_a_command_ends_with_its_container(kit: Kit, sandbox: str) -> None
 
     await eventually(look, "the command runs")
     await kit.stop(container_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         (answer,) = await asyncio.gather(calling, return_exceptions=True)
     assert isinstance(answer, CRIError) or (isinstance(answer, v1.ExecSyncResponse) and answer.exit_code != 0)

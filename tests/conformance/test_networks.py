@@ -26,7 +26,9 @@ from tests.conformance.web import HOST_NETWORK, MEMBER_OF_HOST, httpd, page_at
 def subnet(kit: Kit) -> str:
     """A subnet that no other test uses, and nobody on the host either, as far as a test can tell."""
     number = int(kit.fresh("net").rpartition("-")[2]) % 250
-    return f"10.{240 + os.getpid() % 10}.{number}.0/24"
+    # Of several processes of one run each has its own: their engines are different ones, the host is the same.
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw") or os.getpid())
+    return f"10.{240 + process % 10}.{number}.0/24"
 
 
 async def serve(kit: Kit, sandbox_id: str, page: str, port: int = 80) -> str:

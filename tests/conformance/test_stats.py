@@ -7,7 +7,7 @@ import time
 import pytest
 import pytest_asyncio
 
-from cri.errors import NotFound
+from cri.errors import NotFound, Unknown
 from cri.runtime import Runtime
 from cri.v1 import api_pb2 as v1
 from tests.conformance.kit import RUN_LABEL, Kit, eventually, shell
@@ -22,7 +22,17 @@ pytestmark = pytest.mark.optional("stats")
 async def limited(shared: Kit, sandbox: str) -> str:
     """A running container with a memory limit."""
     linux = v1.LinuxContainerConfig(resources=v1.LinuxContainerResources(memory_limit_in_bytes=LIMIT))
-    return await shared.run(sandbox, linux=linux, labels={"stats": "limited"}, annotations={"a": "b"})
+    container_id = await shared.run(sandbox, linux=linux, labels={"stats": "limited"}, annotations={"a": "b"})
+
+    async def is_measured() -> bool:
+        try:
+            await stats(shared.runtime, container_id)
+        except Unknown:  # containerd may have no numbers of what has just begun
+            return False
+        return True
+
+    await eventually(is_measured, "it is measured")
+    return container_id
 
 
 async def stats(runtime: Runtime, container_id: str) -> v1.ContainerStats:

@@ -34,7 +34,7 @@ async def heard(kit: Kit, container_id: str) -> list[bytes]:
 async def test_the_usual_stop_signal_is_term(kit: Kit, sandbox: str) -> None:
     """Stop: the image's or the config's stop signal."""
     container_id = await ready(kit, sandbox, *trapping("TERM", "USR1"))
-    await kit.stop(container_id, timeout=10)
+    await kit.stop(container_id, timeout=60)
     assert (await kit.status(container_id)).exit_code == 7
     assert await heard(kit, container_id) == [b"got TERM"]
 
@@ -42,7 +42,7 @@ async def test_the_usual_stop_signal_is_term(kit: Kit, sandbox: str) -> None:
 async def test_the_configs_stop_signal_is_sent(kit: Kit, sandbox: str) -> None:
     """Stop: the config's stop signal."""
     container_id = await ready(kit, sandbox, *trapping("TERM", "USR1"), stop_signal=v1.SIGNAL_SIGUSR1)
-    await kit.stop(container_id, timeout=10)
+    await kit.stop(container_id, timeout=60)
     assert await heard(kit, container_id) == [b"got USR1"]
 
 
@@ -59,7 +59,7 @@ async def test_the_images_stop_signal_is_sent(kit: Kit, sandbox: str, quitting_i
     await kit.pull(quitting_image)
     image = v1.ImageSpec(image=quitting_image)
     container_id = await ready(kit, sandbox, *trapping("TERM", "QUIT"), image=image)
-    await kit.stop(container_id, timeout=10)
+    await kit.stop(container_id, timeout=60)
     assert await heard(kit, container_id) == [b"got QUIT"]
 
 
@@ -70,7 +70,7 @@ async def test_the_configs_stop_signal_goes_over_the_images(kit: Kit, sandbox: s
     image = v1.ImageSpec(image=quitting_image)
     command = trapping("TERM", "QUIT")
     container_id = await ready(kit, sandbox, *command, image=image, stop_signal=v1.SIGNAL_SIGTERM)
-    await kit.stop(container_id, timeout=10)
+    await kit.stop(container_id, timeout=60)
     assert await heard(kit, container_id) == [b"got TERM"]
 
 
@@ -78,8 +78,8 @@ async def test_a_stop_returns_when_the_container_has_exited(kit: Kit, sandbox: s
     """Stop: the timeout is the longest wait, not the usual one."""
     container_id = await ready(kit, sandbox, *trapping("TERM"))
     begun = time.monotonic()
-    await kit.stop(container_id, timeout=60)
-    assert time.monotonic() - begun < 10
+    await kit.stop(container_id, timeout=600)
+    assert time.monotonic() - begun < 60
     assert (await kit.status(container_id)).state == v1.CONTAINER_EXITED
 
 
@@ -87,8 +87,9 @@ async def test_the_stop_signal_is_sent_once_and_then_kill_after_the_timeout(kit:
     """Stop: the stop signal, once; then SIGKILL after the timeout."""
     container_id = await ready(kit, sandbox, *IGNORING)
     begun = time.monotonic()
-    await asyncio.gather(kit.stop(container_id, timeout=1), kit.stop(container_id, timeout=2))
-    assert 0.9 <= time.monotonic() - begun < 8
+    # Time enough to hear the signal, also on a busy host.
+    await asyncio.gather(kit.stop(container_id, timeout=3), kit.stop(container_id, timeout=4))
+    assert 2.9 <= time.monotonic() - begun < 30
     assert (await kit.status(container_id)).exit_code == 137
     assert await heard(kit, container_id) == [b"got TERM"]
 
@@ -98,7 +99,7 @@ async def test_a_timeout_of_zero_kills_at_once(kit: Kit, sandbox: str) -> None:
     container_id = await ready(kit, sandbox, *IGNORING)
     begun = time.monotonic()
     await kit.stop(container_id, timeout=0)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
     assert (await kit.status(container_id)).exit_code == 137
     assert await heard(kit, container_id) == []
 
@@ -110,7 +111,7 @@ async def test_a_later_call_with_a_shorter_timeout_shortens_the_wait(kit: Kit, s
     first = asyncio.ensure_future(kit.stop(container_id, timeout=600))
     await kit.logged(container_id, b"got TERM")
     await kit.stop(container_id, timeout=later)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await first
     assert (await kit.status(container_id)).exit_code == 137
     assert await heard(kit, container_id) == [b"got TERM"]

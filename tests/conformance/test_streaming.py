@@ -13,7 +13,7 @@ from cri.runtime import Runtime
 from cri.streaming.client import forward_ports, open_command, run_command
 from cri.streaming.pipes import TerminalSize
 from cri.v1 import api_pb2 as v1
-from tests.conformance.kit import Kit, eventually, free_port, shell
+from tests.conformance.kit import WITHIN, Kit, eventually, free_port, shell
 from tests.conformance.web import HOST_NETWORK, MEMBER_OF_HOST, httpd, page_at
 
 Transport = Literal["websocket", "spdy"]
@@ -53,7 +53,7 @@ async def test_each_url_is_another(runtime: Runtime, running: str) -> None:
 async def test_a_url_works_once(runtime: Runtime, running: str) -> None:
     """Streaming: single-use token."""
     url = await exec_url(runtime, running, "true", stderr=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN):
         assert await run_command(url, stdout=_discard) == 0
         with pytest.raises(NotFound):
             await run_command(url, stdout=_discard)
@@ -74,7 +74,7 @@ async def test_a_url_nobody_made_leads_nowhere(runtime: Runtime, running: str) -
 async def test_a_commands_streams_and_code_come_back(runtime: Runtime, running: str, transport: Transport) -> None:
     """Streaming: clients use SPDY/3.1 by default or WebSocket."""
     url = await exec_url(runtime, running, *shell("echo out; echo err >&2; exit 6"))
-    async with asyncio.timeout(20), open_command(url, transport=transport) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, transport=transport) as command:
         out, err = await asyncio.gather(command.stdout.read_all(100), command.stderr.read_all(100))
         assert (out, err, await command.wait()) == (b"out\n", b"err\n", 6)
 
@@ -83,7 +83,7 @@ async def test_a_commands_streams_and_code_come_back(runtime: Runtime, running: 
 async def test_a_command_reads_what_it_is_sent(runtime: Runtime, running: str, transport: Transport) -> None:
     """Streaming: stdin, and its end: a command that reads to the end of its input sees it."""
     url = await exec_url(runtime, running, "cat", stdin=True)
-    async with asyncio.timeout(20), open_command(url, transport=transport, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, transport=transport, stdin=True) as command:
         await command.stdin.write(b"one\n")
         assert await command.stdout.read(100) == b"one\n"
         await command.stdin.write(b"two\n")
@@ -97,7 +97,7 @@ async def test_a_command_reads_what_it_is_sent(runtime: Runtime, running: str, t
 async def test_much_output_comes_whole(runtime: Runtime, running: str, transport: Transport) -> None:
     """Streaming: nothing is lost between engine and client, whoever is slower."""
     url = await exec_url(runtime, running, *shell("yes 0123456789abcde | head -c 3000000"))
-    async with asyncio.timeout(30), open_command(url, transport=transport) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, transport=transport) as command:
         assert len(await command.stdout.read_all(4_000_000)) == 3_000_000
         assert await command.wait() == 0
 
@@ -106,7 +106,7 @@ async def test_much_output_comes_whole(runtime: Runtime, running: str, transport
 async def test_a_terminal_has_one_stream(runtime: Runtime, running: str, transport: Transport) -> None:
     """Streaming: tty means no stderr."""
     url = await exec_url(runtime, running, *shell("echo out; echo err >&2; tty"), tty=True)
-    async with asyncio.timeout(20), open_command(url, transport=transport, tty=True, stderr=False) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, transport=transport, tty=True, stderr=False) as command:
         lines = (await command.stdout.read_all(1000)).decode().split()
         assert lines[:2] == ["out", "err"]
         assert lines[2].startswith("/dev/")
@@ -118,7 +118,7 @@ async def test_a_terminal_is_resized(runtime: Runtime, running: str, transport: 
     script = "until stty size 2>&1 | grep '33 91'; do sleep 0.05; done"
     url = await exec_url(runtime, running, *shell(script), tty=True, stdin=True)
     opened = open_command(url, transport=transport, tty=True, stdin=True, stderr=False)
-    async with asyncio.timeout(20), opened as command:
+    async with asyncio.timeout(WITHIN), opened as command:
         await command.resize(TerminalSize(width=91, height=33))
         assert b"33 91" in await command.stdout.read_all(1000)
 
@@ -138,7 +138,7 @@ async def test_a_command_without_streams_is_refused(runtime: Runtime, running: s
 async def test_a_client_that_hangs_up_ends_the_command(runtime: Runtime, kit: Kit, running: str) -> None:
     """Exec: the process is killed when nobody waits for it."""
     url = await exec_url(runtime, running, *shell("echo begun; sleep 4326"))
-    async with asyncio.timeout(20), open_command(url) as command:
+    async with asyncio.timeout(WITHIN), open_command(url) as command:
         assert await command.stdout.read(100) == b"begun\n"
 
     async def look() -> bool:
@@ -170,7 +170,7 @@ async def test_attach_joins_the_streams_of_a_container(
     """Streaming: Attach: stdin goes in, both outputs come out."""
     container_id = await kit.run(sandbox, *shell("while read l; do echo out $l; echo err $l >&2; done"), stdin=True)
     url = await attach_url(runtime, container_id, stdin=True)
-    async with asyncio.timeout(20), open_command(url, transport=transport, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, transport=transport, stdin=True) as command:
         await command.stdin.write(b"hello\n")
         out, err = await asyncio.gather(command.stdout.read(100), command.stderr.read(100))
         assert (out, err) == (b"out hello\n", b"err hello\n")
@@ -181,7 +181,7 @@ async def test_a_container_goes_on_after_its_guest_has_left(runtime: Runtime, ki
     container_id = await kit.run(sandbox, *shell("while read line; do echo got $line; done"), stdin=True)
     for word in (b"one", b"two"):
         url = await attach_url(runtime, container_id, stdin=True)
-        async with asyncio.timeout(20), open_command(url, stdin=True) as command:
+        async with asyncio.timeout(WITHIN), open_command(url, stdin=True) as command:
             await command.stdin.write(word + b"\n")
             assert await command.stdout.read(100) == b"got " + word + b"\n"
     assert (await kit.status(container_id)).state == v1.CONTAINER_RUNNING
@@ -194,7 +194,7 @@ async def test_a_guest_that_ends_its_input_is_seen_off(
     """Streaming: Attach without stdin_once ends with the client's input, and the container runs on."""
     container_id = await kit.run(sandbox, *shell("while read line; do echo got $line; done"), stdin=True)
     url = await attach_url(runtime, container_id, stdin=True)
-    async with asyncio.timeout(20), open_command(url, transport=transport, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, transport=transport, stdin=True) as command:
         await command.stdin.write(b"one\n")
         assert await command.stdout.read(100) == b"got one\n"
         await command.stdin.close()
@@ -206,7 +206,7 @@ async def test_input_that_is_open_once_lets_its_guest_read_on(runtime: Runtime, 
     """Streaming: stdin_once: what the container says after the end of its input is still told."""
     container_id = await kit.run(sandbox, *shell("cat; echo over"), stdin=True, stdin_once=True)
     url = await attach_url(runtime, container_id, stdin=True)
-    async with asyncio.timeout(20), open_command(url, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, stdin=True) as command:
         await command.stdin.write(b"hello\n")
         await command.stdin.close()
         assert await command.stdout.read_all(100) == b"hello\nover\n"
@@ -216,7 +216,7 @@ async def test_input_that_is_open_once_ends_with_the_first_guest(runtime: Runtim
     """Streaming: stdin_once: the container sees the end of its input when its first client leaves."""
     container_id = await kit.run(sandbox, *shell("cat; echo over"), stdin=True, stdin_once=True)
     url = await attach_url(runtime, container_id, stdin=True)
-    async with asyncio.timeout(20), open_command(url, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, stdin=True) as command:
         await command.stdin.write(b"hello\n")
         assert await command.stdout.read(100) == b"hello\n"
     assert (await kit.exited(container_id)).exit_code == 0
@@ -226,7 +226,7 @@ async def test_what_a_guest_reads_is_logged_too(runtime: Runtime, kit: Kit, sand
     """Logs: lines are not lost, whoever reads along."""
     container_id = await kit.run(sandbox, *shell("while read line; do echo got $line; done"), stdin=True)
     url = await attach_url(runtime, container_id, stdin=True)
-    async with asyncio.timeout(20), open_command(url, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, stdin=True) as command:
         await command.stdin.write(b"one\n")
         assert await command.stdout.read(100) == b"got one\n"
     await kit.logged(container_id, b"got one")
@@ -236,7 +236,7 @@ async def test_an_attached_client_is_told_the_end(runtime: Runtime, kit: Kit, sa
     """Streaming: Attach ends when the container does."""
     container_id = await kit.run(sandbox, *shell("read line; exit 3"), stdin=True)
     url = await attach_url(runtime, container_id, stdin=True)
-    async with asyncio.timeout(20), open_command(url, stdin=True) as command:
+    async with asyncio.timeout(WITHIN), open_command(url, stdin=True) as command:
         await command.stdin.write(b"go\n")
         assert await command.stdout.read_all(100) == b""
 
@@ -246,7 +246,7 @@ async def test_a_forwarded_port_reaches_the_sandbox(runtime: Runtime, kit: Kit) 
     sandbox_id = await kit.sandbox()
     await kit.run(sandbox_id, *httpd("forwarded", "127.0.0.1:8080"))
     url = await forward_url(runtime, sandbox_id, 8080)
-    async with asyncio.timeout(30), forward_ports(url, [(0, 8080)]) as forwarder:
+    async with asyncio.timeout(WITHIN), forward_ports(url, [(0, 8080)]) as forwarder:
         for _ in range(2):
             assert (await page_at("127.0.0.1", forwarder.local_ports[0])).endswith(b"forwarded\n")
 
@@ -257,7 +257,7 @@ async def test_a_forwarded_port_reaches_the_hosts_network(runtime: Runtime, kit:
     sandbox_id = await kit.sandbox(linux=HOST_NETWORK)
     await kit.run(sandbox_id, *httpd("host", f"127.0.0.1:{port}"), linux=MEMBER_OF_HOST)
     url = await forward_url(runtime, sandbox_id, port)
-    async with asyncio.timeout(30), forward_ports(url, [(0, port)]) as forwarder:
+    async with asyncio.timeout(WITHIN), forward_ports(url, [(0, port)]) as forwarder:
         assert (await page_at("127.0.0.1", forwarder.local_ports[0])).endswith(b"host\n")
 
 
@@ -266,7 +266,7 @@ async def test_a_port_where_nobody_listens_is_told(runtime: Runtime, kit: Kit, s
     told: list[int] = []
     url = await forward_url(runtime, sandbox, 9)
     forwarding = forward_ports(url, [(0, 9)], on_error=lambda port, message: told.append(port))
-    async with asyncio.timeout(20), forwarding as forwarder:
+    async with asyncio.timeout(WITHIN), forwarding as forwarder:
         reader, writer = await asyncio.open_connection("127.0.0.1", forwarder.local_ports[0])
         assert await reader.read(100) == b""
         writer.close()

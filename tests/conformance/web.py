@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cri.v1 import api_pb2 as v1
-from tests.conformance.kit import eventually, shell
+from tests.conformance.kit import WITHIN, eventually, shell
 
 HOST_NETWORK = v1.LinuxPodSandboxConfig(
     security_context=v1.LinuxSandboxSecurityContext(namespace_options=v1.NamespaceOption(network=v1.NODE))
@@ -30,7 +30,7 @@ async def page_at(host: str, port: int, path: str = "/") -> bytes:
             return b""
         try:
             writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-            return await asyncio.wait_for(reader.read(), 5)
+            return await asyncio.wait_for(reader.read(), WITHIN)
         except OSError:
             return b""
         finally:

@@ -21,7 +21,7 @@ async def no_task_left(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     if inspect.iscoroutinefunction(request.function):
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:  # gRPC's own may be at its last words, when the answer is here already
-            _, left = await asyncio.wait(left, timeout=5)
+            _, left = await asyncio.wait(left, timeout=60)
         assert left == set()
 
 

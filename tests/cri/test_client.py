@@ -101,6 +101,7 @@ async def test_a_call_that_takes_longer_than_its_deadline_is_deadline_exceeded(a
         return v1.VersionResponse()
 
     async with cri.serve(scripted(version=version), address), cri.connect(address, timeout=0.2) as client:
+        await client.ready(60)
         with pytest.raises(DeadlineExceeded):
             await client.version(v1.VersionRequest())
 

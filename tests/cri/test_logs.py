@@ -167,7 +167,7 @@ async def collect(path: Path, ended: asyncio.Event, seen: list[bytes]) -> None:
 
 
 async def until(seen: list[bytes], text: bytes) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while text not in seen:  # noqa: ASYNC110 - the follower under test gives no other sign
             await asyncio.sleep(0.005)
 

@@ -29,6 +29,11 @@ class Had:
     programs: Counter[str]
     """The engine's processes (monitors, shims, proxies); none for an engine that is not ours."""
 
+    def beyond(self, before: Had) -> Counter[str]:
+        """What there is more than before: some of what was there then may have been at its end."""
+        more = Counter(self.contents) - Counter(before.contents) + (self.programs - before.programs)
+        return more + Counter(mounts=self.mounts - before.mounts)
+
 
 class Owner(ABC):
     """All methods block."""

@@ -20,10 +20,10 @@ EXPECTED: Mapping[str, object] = {
     "labels and annotations of a container": ["swap", {"a": "b"}],
     "a container that exited by itself": ["CONTAINER_EXITED", 3, "Error"],
     "times of a container are in order": True,
-    "the log of a container that is gone": [
+    "the streams of a container that is gone": [
+        ["stderr", "F", "wrong"],
         ["stdout", "F", "one"],
         ["stdout", "F", "two"],
-        ["stderr", "F", "wrong"],
         ["stdout", "P", "no end"],
     ],
     "a container that did what it should": ["CONTAINER_EXITED", 0, "Completed"],

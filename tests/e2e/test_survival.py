@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from tests.host.dockerd import PrivateDocker, private_docker
 from tests.host.fixtures import missing
 from tests.host.podman import PrivatePodman, private_podman
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 """Seconds that a caller gives an engine which is away. None of the calls may need it."""
 NETWORK_NAME = "minicri-test-survival"
 LINES = 300
@@ -121,7 +122,8 @@ async def scenario(
             seen.ending = (await text(kit, ids["ending"]), await asyncio.to_thread(owner.said, ids["ending"]))
             for sandbox_id in (ids["sandbox"], ids["named"]):
                 await kit.remove_sandbox(sandbox_id)
-            await eventually(lambda: heard.told(ids["named"], DELETED), "the last end was told")
+            for container_or_sandbox in ids.values():
+                await eventually(partial(heard.told, container_or_sandbox, DELETED), "its last end was told")
             seen.stream_ended = heard.ended
             seen.kinds = {name: heard.kinds(each) for name, each in ids.items()}
     seen.left = await asyncio.to_thread(owner.contents)

@@ -74,7 +74,7 @@ async def test_a_task_of_several_containers_waits_for_another_prepares_and_is_re
         web, db = await orchestrator.get("web"), await orchestrator.get("db")
         assert (web.state, db.state, db.ready) == (State.RUNNING, State.RUNNING, True)
         assert web.containers.keys() == {"prepare", "httpd", "web"}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(said := await output(orchestrator, "web")) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert said == [("stdout", "the password is sesame"), ("stdout", "prepared")]

@@ -27,7 +27,7 @@ PROGRAMS = re.compile(
 """Processes that a run of ours may have started; a host has others that come and go."""
 SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 _CGROUP_LEVELS = 4
-_SETTLE = 10.0
+_SETTLE = 30.0
 
 
 @dataclass(frozen=True)

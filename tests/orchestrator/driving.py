@@ -31,19 +31,19 @@ async def orchestrating(
 
 
 async def reach(orchestrator: Orchestrator, task_id: str, *states: State) -> Task:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         task = await orchestrator.wait(task_id, states)
     assert task is not None
     return task
 
 
 async def gone(orchestrator: Orchestrator, task_id: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await orchestrator.wait(task_id, ()) is None
 
 
 async def until(orchestrator: Orchestrator, reached: Callable[[Task], bool]) -> Task:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         task = await orchestrator.until("web", lambda task: task is not None and reached(task))
     assert task is not None
     return task
@@ -55,7 +55,7 @@ async def reach_attempt(orchestrator: Orchestrator, attempt: int) -> Task:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """For what happens outside the orchestrator's records, where there is no event to wait for."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -63,7 +63,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
 async def looked_at(orchestrator: Orchestrator, store: Store, task_id: str = "web") -> Task:
     """The record after one more look, whatever came of it."""
     await store.enqueue([Item(task_id=task_id, actor="test")])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await store.depth():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     return await orchestrator.get(task_id)

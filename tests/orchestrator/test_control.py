@@ -81,7 +81,7 @@ class Stubborn(Engine):
 
 async def test_a_hurry_cuts_the_grace_of_a_stop_under_way(tmp_path: Path) -> None:
     engine = Stubborn()
-    async with asyncio.timeout(5), orchestrating(engine, tmp_path) as orchestrator:
+    async with asyncio.timeout(60), orchestrating(engine, tmp_path) as orchestrator:
         await orchestrator.submit([spec(stop={"grace": 1000})], actor="test")
         await reach(orchestrator, "web", State.RUNNING)
         stopping = asyncio.create_task(orchestrator.stop_all(forget=False, actor="test"))
@@ -228,7 +228,7 @@ async def test_watching_from_any_line_has_no_gap_and_no_repetition(orchestrator:
     await orchestrator.submit([spec(f"task-{number}") for number in range(20)], actor="test")
     await orchestrator.wait_settled([f"task-{number}" for number in range(20)])
     seen: list[int] = []
-    async with asyncio.timeout(5), aclosing(orchestrator.watch(7)) as events:
+    async with asyncio.timeout(60), aclosing(orchestrator.watch(7)) as events:
         async for event in events:
             seen.append(event.seq)
             if event.seq == 70:
@@ -241,7 +241,7 @@ async def test_a_watch_of_a_quiet_task_outlives_the_history_behind_it(engine: En
     engine.exits_at_once = lambda key: 0
     async with orchestrating(engine, tmp_path, store=store) as orchestrator:
         await orchestrator.submit([spec("quiet")], actor="test")
-        async with asyncio.timeout(5), aclosing(orchestrator.watch(task_id="quiet")) as events:
+        async with asyncio.timeout(60), aclosing(orchestrator.watch(task_id="quiet")) as events:
             before = [await anext(events)]
             while before[-1].target is not State.COMPLETED:
                 before.append(await anext(events))
@@ -257,7 +257,7 @@ async def test_a_watch_of_a_quiet_task_outlives_the_history_behind_it(engine: En
 async def test_stopping_all_leaves_nothing(orchestrator: Orchestrator, engine: Engine) -> None:
     engine.exits_at_once = lambda key: 1 if key[0] == "task-1" else None
     await orchestrator.submit([spec(f"task-{number}") for number in range(5)], actor="test")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await orchestrator.stop_all(forget=True, actor="test")
     assert await orchestrator.list() == []
     assert not engine.sandboxes

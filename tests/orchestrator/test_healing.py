@@ -53,7 +53,7 @@ async def test_on_failure_tries_again_with_a_growing_backoff(orchestrator: Orche
 async def test_the_limit_of_restarts_ends_in_failed(orchestrator: Orchestrator, engine: Engine) -> None:
     engine.exits_at_once = lambda key: 1
     await orchestrator.submit([spec(restart={"policy": "on-failure", "backoff": 0, "attempts": 2})], actor="test")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         settled = await orchestrator.wait_settled(["web"])
     task = settled["web"]
     assert task is not None
@@ -98,7 +98,7 @@ async def test_an_error_that_may_pass_is_tried_again_and_shown(orchestrator: Orc
 async def test_an_error_that_stays_fails_the_task_with_its_reason(orchestrator: Orchestrator, engine: Engine) -> None:
     engine.fail_next("create_container", InvalidArgument("mounts: /x is no directory"))
     await orchestrator.submit([spec(restart={"policy": "always", "backoff": 0})], actor="test")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         task = (await orchestrator.wait_settled(["web"]))["web"]
     assert task is not None
     assert (task.state, task.reason, task.message) == (State.FAILED, "CreateError", "mounts: /x is no directory")

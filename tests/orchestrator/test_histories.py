@@ -29,7 +29,7 @@ from tests.orchestrator.variants import VARIANTS, init_ends, spec
 
 PACE = Settings(retry_backoff=0.0, retry_max=0.0)
 NAMES = ("a", "b")
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def slow() -> Slow:
 
 
 async def begun(slow: Slow, listings: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(slow.listed) < listings:  # noqa: ASYNC110
             await asyncio.sleep(0)
 

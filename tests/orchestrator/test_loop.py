@@ -43,7 +43,7 @@ async def relisted(store: Store, times: int) -> None:
     measure = Relists()
     running = asyncio.create_task(ControlLoop(store, Engine(), Settings(relist=AT_ONCE), measure=measure).run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for _ in range(times + 1):  # the last of them may have put nothing down yet
                 await measure.seen.get()
     finally:

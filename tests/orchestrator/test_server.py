@@ -51,7 +51,7 @@ async def submit(client: Client, text: str) -> list[str]:
 
 async def reached(client: Client, name: str, *states: pb.State, attempt: int = 0) -> pb.Task:
     """Follow the history until the task is in one of ``states``, in ``attempt`` or a later one."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with aclosing(client.watch(pb.WatchRequest(task=name, follow=True))) as events:
             async for answer in events:
                 happened = answer.event
@@ -223,7 +223,7 @@ async def test_a_restart_is_a_new_attempt(client: Client) -> None:
     before = await reached(client, "sleeper", pb.STATE_RUNNING)
     seen = (await client.list(pb.ListRequest())).sequence
     await client.restart(pb.RestartRequest(selector=pb.Selector(names=["sleeper"])))
-    async with asyncio.timeout(20), aclosing(client.watch(pb.WatchRequest(after=seen, follow=True))) as events:
+    async with asyncio.timeout(60), aclosing(client.watch(pb.WatchRequest(after=seen, follow=True))) as events:
         async for answer in events:
             if answer.event.to_state == pb.STATE_RUNNING and answer.event.attempt > before.attempt:
                 break

@@ -14,6 +14,7 @@ from cri.runtime import Runtime
 from cri.streaming import InboundStream
 from cri.v1 import api_pb2 as v1
 from tests.host.images import BUSYBOX
+from tests.runtimes.pods import WITHIN
 
 
 async def status(runtime: Runtime, sandbox_id: str) -> v1.PodSandboxStatus:
@@ -90,7 +91,7 @@ def on_the_host() -> v1.LinuxPodSandboxConfig:
 async def read_until(stream: InboundStream, pattern: bytes) -> bytes:
     """What a session's output has brought once ``pattern`` is in it."""
     seen = b""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(WITHIN):
         while not re.search(pattern, seen):
             piece = await stream.read()
             assert piece, f"the output ended after {seen!r}"

@@ -92,7 +92,7 @@ async def test_a_refusal_is_the_error_that_fits(transport: Transport, answer: by
 async def test_a_server_that_answers_without_end_is_given_up(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT", 0.2)
+    monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT", 0.5)
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\n")

@@ -171,7 +171,7 @@ async def test_streams_without_request_ids_belong_together_in_their_order() -> N
 
 
 async def test_a_connection_of_one_stream_is_given_up_after_a_while_and_the_session_goes_on() -> None:
-    async with forwarding(Handler(port_forward=echo_connection), stream_creation_timeout=0.1) as peer:
+    async with forwarding(Handler(port_forward=echo_connection), stream_creation_timeout=0.5) as peer:
         await peer.open("a", {"streamtype": "error", "port": "80", "requestid": "a"})
         await peer.until(lambda: "a" in peer.ended)
         assert b"only one of the streams" in peer.received["a"]
@@ -181,7 +181,7 @@ async def test_a_connection_of_one_stream_is_given_up_after_a_while_and_the_sess
 
 async def test_a_session_that_idles_for_too_long_ends() -> None:
     handler = Handler(port_forward=forever_forwarding)
-    async with forwarding(handler, idle_limit=0.1) as peer:
+    async with forwarding(handler, idle_limit=0.5) as peer:
         await connect(peer, "a")
         await peer.to_the_end()
         assert await handler.ends.get() == "cancelled"

@@ -223,18 +223,18 @@ async def test_one_connection_more_than_the_limit_is_told_to_come_back() -> None
 @pytest.mark.parametrize("speaking", ["spdy v4.channel.k8s.io", "websocket v5.channel.k8s.io"])
 async def test_a_session_that_idles_for_too_long_is_ended_and_told_so(speaking: str) -> None:
     handler = Handler(forever)
-    async with StreamingServer(handler, idle_limit=0.1) as server:
+    async with StreamingServer(handler, idle_limit=0.5) as server:
         async with command_peer(await server.exec_url(exec_request()), speaking, "stdout") as peer:
             await peer.to_the_end()
-            assert b"idle for 0.1 s" in peer.received["error"]
+            assert b"idle for 0.5 s" in peer.received["error"]
         assert await handler.ends.get() == "cancelled"
 
 
 async def test_a_session_that_talks_does_not_idle() -> None:
-    async with StreamingServer(Handler(echo), idle_limit=0.5) as server:
+    async with StreamingServer(Handler(echo), idle_limit=1) as server:
         url = await server.exec_url(exec_request(stdin=True))
         async with command_peer(url, "spdy v4.channel.k8s.io", "stdin", "stdout") as peer:
-            for number in range(10):
+            for number in range(15):
                 await peer.send("stdin", b"%d" % number)
                 await peer.until_received("stdout", b"%d" % number)
                 await asyncio.sleep(0.1)
@@ -242,7 +242,7 @@ async def test_a_session_that_talks_does_not_idle() -> None:
 
 async def test_a_client_that_sends_no_request_is_hung_up_on() -> None:
     async with (
-        StreamingServer(Handler(), stream_creation_timeout=0.1) as server,
+        StreamingServer(Handler(), stream_creation_timeout=0.5) as server,
         dialled(await server.exec_url(exec_request())) as (reader, _),
     ):
         assert await reader.read() == b""
@@ -250,7 +250,7 @@ async def test_a_client_that_sends_no_request_is_hung_up_on() -> None:
 
 async def test_a_client_that_opens_no_streams_is_hung_up_on() -> None:
     async with (
-        StreamingServer(Handler(), stream_creation_timeout=0.1) as server,
+        StreamingServer(Handler(), stream_creation_timeout=0.5) as server,
         spdy_peer(await server.exec_url(exec_request()), "v4.channel.k8s.io") as peer,
     ):
         await peer.open("error")

@@ -15,7 +15,7 @@ from cri.v1 import api_pb2 as v1
 from tests.host.images import BUSYBOX
 from tests.runtimes import calls
 from tests.runtimes.behaviour.hand import RunSandbox
-from tests.runtimes.pods import Pod
+from tests.runtimes.pods import WITHIN, Pod
 
 ECHO = 'while read line; do echo "out $line"; echo "err $line" >&2; done; echo end of input; exit 6'
 
@@ -65,7 +65,7 @@ async def test_without_stdin_once_the_end_of_the_clients_input_ends_only_the_att
     container = await started(runtime, await run_sandbox(), ECHO, stdin=True)
     async with open_command(await url_for(runtime, container), stdin=True, transport="spdy") as attached:
         await attached.stdin.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(WITHIN):
             assert await attached.wait() == 0
     assert (await calls.container_status(runtime, container)).state == v1.CONTAINER_RUNNING
 
@@ -78,7 +78,7 @@ async def test_with_stdin_once_the_end_of_the_clients_input_is_the_containers(
         await attached.stdin.write(b"last words\n")
         await attached.stdin.close()
         await calls.read_until(attached.stdout, b"out last words\nend of input\n")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(WITHIN):
             await attached.wait()
 
 
@@ -87,7 +87,7 @@ async def test_the_containers_end_ends_the_attach(runtime: Runtime, run_sandbox:
     async with open_command(await url_for(runtime, container, stdin=False)) as attached:
         await calls.read_until(attached.stdout, b"tick")
         await calls.kill(runtime, container)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(WITHIN):
             await attached.stdout.read_all(1000)
             assert await attached.wait() == 0
 

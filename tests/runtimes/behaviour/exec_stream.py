@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -15,6 +14,7 @@ from cri.streaming.client import open_command, run_command
 from cri.v1 import api_pb2 as v1
 from tests.runtimes import calls
 from tests.runtimes.behaviour.hand import EngineHand, RunSandbox
+from tests.runtimes.pods import until
 
 Transport = Literal["websocket", "spdy"]
 TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "spdy"])
@@ -113,9 +113,7 @@ async def test_a_client_that_leaves_ends_the_command(runtime: Runtime, container
     url = await url_for(runtime, container, "sh", "-c", "sleep 1021 & echo ready; sleep 1022")
     async with open_command(url, stdout=True, stderr=True) as command:
         await calls.read_until(command.stdout, rb"ready")
-    async with asyncio.timeout(15):
-        while calls.commands(container).keys() & {"sleep 1021", "sleep 1022"}:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await until(lambda: not calls.commands(container).keys() & {"sleep 1021", "sleep 1022"}, "both are dead")
     assert (await calls.container_status(runtime, container)).state == v1.CONTAINER_RUNNING
 
 

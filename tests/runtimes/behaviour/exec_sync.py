@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -15,7 +16,7 @@ from runtimes.shared.processes import has_ended
 from tests.host.images import BUSYBOX
 from tests.runtimes import calls
 from tests.runtimes.behaviour.hand import EngineHand, RunSandbox
-from tests.runtimes.pods import until
+from tests.runtimes.pods import WITHIN, until
 
 SLEEP = ("sleep", "1000")
 
@@ -31,9 +32,17 @@ async def shell(runtime: Runtime, container_id: str, script: str, timeout: int =
 
 
 async def until_it_runs(container_id: str, arguments: str) -> None:
-    async with asyncio.timeout(10):
-        while arguments not in calls.commands(container_id):  # noqa: ASYNC110 - /proc has no events
-            await asyncio.sleep(0.02)
+    await until(lambda: arguments in calls.commands(container_id), f"{arguments} runs")
+
+
+async def in_a_second(runtime: Runtime, container_id: str, *scripts: str) -> v1.ExecSyncResponse:
+    """The answer to the last of them, which has a second: more than once, for a busy host may need longer."""
+    for _ in range(5):
+        for script in scripts[:-1]:
+            await shell(runtime, container_id, script)
+        with contextlib.suppress(DeadlineExceeded):
+            return await shell(runtime, container_id, scripts[-1], timeout=1)
+    pytest.fail("it never ended in time")
 
 
 async def test_both_streams_and_the_exit_code_come_back(runtime: Runtime, container: str) -> None:
@@ -115,24 +124,21 @@ async def test_a_background_child_that_holds_the_output_does_not_hold_the_answer
     begun = time.monotonic()
     answer = await shell(runtime, container, "sleep 1009 & echo started")
     assert answer.stdout == b"started\n"
-    assert time.monotonic() - begun < 10
-    assert "sleep 1009" in calls.commands(container)
+    assert time.monotonic() - begun < WITHIN
+    await until_it_runs(container, "sleep 1009")
 
 
 async def test_a_timeout_that_only_the_background_child_outlives_is_no_error(runtime: Runtime, container: str) -> None:
-    answer = await shell(runtime, container, "sleep 1010 & echo started; exit 4", timeout=1)
+    answer = await in_a_second(runtime, container, "sleep 1010 & echo started; exit 4")
     assert (answer.stdout, answer.exit_code) == (b"started\n", 4)
-    async with asyncio.timeout(15):
-        while "sleep 1010" not in calls.commands(container):  # noqa: ASYNC110 - it may be about to become that
-            await asyncio.sleep(0.02)
+    await until_it_runs(container, "sleep 1010")
 
 
 async def test_a_command_that_ended_in_time_has_its_code_though_the_engine_is_late_to_tell(
     runtime: Runtime, container: str
 ) -> None:
     # Docker 20.10 sees no other end for two seconds after the first.
-    await shell(runtime, container, "sleep 1016 &")
-    assert (await shell(runtime, container, "exit 5", timeout=1)).exit_code == 5
+    assert (await in_a_second(runtime, container, "sleep 1016 &", "exit 5")).exit_code == 5
 
 
 @pytest.mark.parametrize("pid", [v1.POD, v1.CONTAINER])
@@ -153,7 +159,7 @@ async def test_the_containers_end_is_the_commands_end(
     await until_it_runs(made.container_id, "sleep 1011")
     process = calls.commands(made.container_id)["sleep 1011"]
     await calls.kill(runtime, made.container_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         answer = await running
     assert (answer.stdout, answer.exit_code) == (b"begun\n", 137)
     await until(lambda: has_ended(int(process.name)), "what the command started has ended as well")
@@ -200,7 +206,8 @@ async def test_on_an_engine_elsewhere_the_command_is_killed_from_inside_with_its
         await shell(distant, container, "sleep 1012 >/dev/null 2>&1 &")
         with pytest.raises(DeadlineExceeded):
             await shell(distant, container, "(sleep 1013 & exec setsid sleep 1014) & sleep 1015; true", timeout=1)
-    assert calls.commands(container).keys() & {f"sleep 101{n}" for n in range(2, 6)} == {"sleep 1012"}
+    ours = {f"sleep 101{n}" for n in range(2, 6)}
+    await until(lambda: calls.commands(container).keys() & ours == {"sleep 1012"}, "the others are dead")
 
 
 async def test_on_this_host_a_command_has_the_environment_of_its_container(runtime: Runtime, container: str) -> None:

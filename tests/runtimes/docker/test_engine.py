@@ -36,15 +36,16 @@ from tests.host.engines import DockerEngine
 from tests.runtimes.docker import calls
 from tests.runtimes.docker.examples import sandbox
 from tests.runtimes.listening import Serve, listening
+from tests.runtimes.pods import WITHIN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 
 
 @contextlib.asynccontextmanager
-async def speaking_with(serve: Serve, path: Path) -> AsyncIterator[Engine]:
+async def speaking_with(serve: Serve, path: Path, call_timeout: float = WITHIN) -> AsyncIterator[Engine]:
     """An Engine at a socket where ``serve`` answers."""
     async with listening(path, serve):
-        engine = Engine(DockerConfig(host=f"unix://{path}", call_timeout=0.3))
+        engine = Engine(DockerConfig(host=f"unix://{path}", call_timeout=call_timeout))
         try:
             yield engine
         finally:
@@ -64,8 +65,8 @@ async def test_an_engine_that_does_not_answer_is_given_up_in_time(tmp_path: Path
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with speaking_with(silent, tmp_path / "docker.sock") as engine:
-        async with asyncio.timeout(5):
+    async with speaking_with(silent, tmp_path / "docker.sock", 0.3) as engine:
+        async with asyncio.timeout(WITHIN):
             with pytest.raises(DeadlineExceeded, match=r"0\.3 s"):
                 await engine.call(engine.client.ping)
             with pytest.raises(DeadlineExceeded, match=r"0\.3 s"):
@@ -77,8 +78,8 @@ async def test_calls_that_wait_for_a_thread_keep_their_deadline(tmp_path: Path) 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with speaking_with(silent, tmp_path / "docker.sock") as engine:
-        async with asyncio.timeout(5):
+    async with speaking_with(silent, tmp_path / "docker.sock", 0.3) as engine:
+        async with asyncio.timeout(WITHIN):
             pings = (engine.call(engine.client.ping) for _ in range(3 * engine.config.max_threads))
             answers = await asyncio.gather(*pings, return_exceptions=True)
         assert all(isinstance(answer, DeadlineExceeded) for answer in answers)
@@ -144,7 +145,7 @@ async def test_leaving_a_stream_closes_its_connection(tmp_path: Path) -> None:
         with pytest.raises(KeyError):
             async with engine.stream("GET", "/events"):
                 raise KeyError
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), WITHIN)
 
 
 async def test_bytes_that_come_with_the_upgrade_are_not_lost(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from runtimes.docker.event_source import phase_of
 from runtimes.docker.runtime import DockerRuntime
 from runtimes.shared import container_events
 from runtimes.shared.lifecycle import Phase
+from runtimes.shared.processes import has_ended
 from tests.host.dockerd import PrivateDocker
 from tests.host.engines import DockerEngine
+from tests.runtimes import calls
 from tests.runtimes.behaviour.events import *  # noqa: F403
 from tests.runtimes.behaviour.events import CREATED, DELETED, STARTED, STOPPED, listening, running
 from tests.runtimes.docker.pods import Pod, opened, until
@@ -97,11 +102,15 @@ async def test_nothing_is_lost_or_doubled_over_restarts_of_the_engine(
     async with opened(engine) as runtime, listening(runtime) as heard:
         pod = await Pod.make(runtime, tmp_path)
         lasting = await pod.run("sleep 600", name="lasting")
-        ending = await pod.run("sleep 1; exit 3", name="ending")
+        ending = await pod.run("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done", name="ending")
+        await until(lambda: b"ready" in pod.texts("ending"), "it is ready for its end")
+        process = int((await calls.process(runtime, ending)).name)
         await heard.exactly(ending, CREATED, STARTED)
         for _ in range(2):
             await asyncio.to_thread(engine.kill)
-            await asyncio.sleep(1)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+            await until(lambda: has_ended(process), "one of them has ended meanwhile")
             await asyncio.to_thread(engine.start)
         await heard.exactly(ending, CREATED, STARTED, STOPPED)
         status = heard.last(ending).containers_statuses[1]

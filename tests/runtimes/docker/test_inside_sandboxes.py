@@ -14,10 +14,12 @@ import pytest
 from cri.errors import AlreadyExists
 from cri.v1 import api_pb2 as v1
 from runtimes.docker.runtime import DockerRuntime
+from tests.conformance.kit import free_port
 from tests.host.engines import DockerEngine
 from tests.runtimes.docker import calls
 from tests.runtimes.docker.conftest import RunSandbox
 from tests.runtimes.docker.examples import linux
+from tests.runtimes.pods import WITHIN
 
 
 async def test_a_host_port_that_is_taken_is_an_error_that_says_so(
@@ -35,9 +37,7 @@ async def test_a_host_port_that_is_taken_is_an_error_that_says_so(
 async def test_a_published_port_reaches_the_container_and_is_free_after_the_stop(
     runtime: DockerRuntime, run_sandbox: RunSandbox
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     mapping = v1.PortMapping(container_port=80, host_port=port, host_ip="127.0.0.1")
     sandbox_id = await run_sandbox(port_mappings=[mapping])
     await calls.start(runtime, sandbox_id, "sh", "-c", "while echo hello | nc -l -p 80; do :; done")
@@ -50,7 +50,7 @@ async def test_a_published_port_reaches_the_container_and_is_free_after_the_stop
 
 async def first_words(host: str, port: int) -> bytes:
     """What a server says to whom connects, which may have to wait until it listens."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         while True:
             reader, writer = await asyncio.open_connection(host, port)
             try:

@@ -31,7 +31,7 @@ async def session(calls: Calls, container: Container, *command: str, tty: bool =
 
 async def read_until(stream: InboundStream, text: bytes) -> bytes:
     seen = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while text not in seen:
             piece = await stream.read()
             assert piece, seen
@@ -58,7 +58,7 @@ async def test_a_client_that_leaves_ends_its_command(calls: Calls) -> None:
     async with session(calls, container, "sh", "-c", "echo up; sleep 1000") as command:
         await read_until(command.stdout, b"up")
         started = container.guest.running()[1:]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [await process.wait() for process in started] == [137, 137]
     assert container.running
 
@@ -68,7 +68,7 @@ async def test_input_that_is_kept_for_one_client_ends_with_it(calls: Calls) -> N
     async with session(calls, container, tty=False) as attached:
         await attached.stdin.write(b"typed\n")
         await read_until(attached.stdout, b"typed")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await container.ended
     assert container.reason == "Completed"
 

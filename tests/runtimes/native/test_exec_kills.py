@@ -40,7 +40,7 @@ def die_before_a_kill(handle, number):
 
 async def main(config, container_id, *command):
     async with await NativeRuntime.open(NativeConfig.model_validate_json(config)) as runtime:
-        await runtime.exec_sync(v1.ExecSyncRequest(container_id=container_id, cmd=command, timeout=1))
+        await runtime.exec_sync(v1.ExecSyncRequest(container_id=container_id, cmd=command, timeout=2))
 
 processes._send = die_before_a_kill
 if sys.argv[1] == "not noted":

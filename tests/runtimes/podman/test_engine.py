@@ -21,13 +21,14 @@ from runtimes.podman.networks import Networks
 from runtimes.podman.runtime import PodmanRuntime
 from tests.host.podmans import PodmanEngine
 from tests.runtimes.listening import Serve, listening
+from tests.runtimes.pods import WITHIN
 
 
 @contextlib.asynccontextmanager
-async def speaking_with(serve: Serve, path: Path) -> AsyncIterator[Engine]:
+async def speaking_with(serve: Serve, path: Path, call_timeout: float = WITHIN) -> AsyncIterator[Engine]:
     """An Engine at a socket where ``serve`` answers."""
     async with listening(path, serve):
-        engine = Engine(PodmanConfig(host=f"unix://{path}", call_timeout=0.5))
+        engine = Engine(PodmanConfig(host=f"unix://{path}", call_timeout=call_timeout))
         try:
             yield engine
         finally:
@@ -57,7 +58,7 @@ async def test_a_call_that_is_not_answered_ends_with_its_time(tmp_path: Path) ->
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with speaking_with(silent, tmp_path / "s") as engine:
+    async with speaking_with(silent, tmp_path / "s", 0.5) as engine:
         with pytest.raises(DeadlineExceeded, match=r"0\.5 s"):
             await engine.get("/info")
 
@@ -74,7 +75,7 @@ async def test_a_file_that_is_cut_off_is_an_engine_that_is_away(tmp_path: Path) 
         writer.write(answer(b"x" * 100)[:-30])
         await reader.read()
 
-    async with speaking_with(late, tmp_path / "s") as engine:
+    async with speaking_with(late, tmp_path / "s", 0.5) as engine:
         with pytest.raises((DeadlineExceeded, Unavailable)):
             await engine.get_bytes("/containers/x/archive")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from cri.errors import Unavailable
 from cri.v1 import api_pb2 as v1
 from runtimes.podman.event_source import EventSource
 from runtimes.shared.life import Life
+from runtimes.shared.processes import has_ended
 from runtimes.shared.records import Records
 from tests.host import podmans
 from tests.host.images import BUSYBOX
@@ -20,7 +24,7 @@ from tests.runtimes import calls
 from tests.runtimes.behaviour.events import *  # noqa: F403
 from tests.runtimes.behaviour.events import CREATED, DELETED, STARTED, STOPPED, listening, running
 from tests.runtimes.podman.conftest import opened
-from tests.runtimes.pods import Pod
+from tests.runtimes.pods import Pod, until
 
 
 async def test_nothing_is_lost_or_doubled_over_kills_of_the_service(
@@ -30,13 +34,17 @@ async def test_nothing_is_lost_or_doubled_over_kills_of_the_service(
     async with opened(engine) as runtime, listening(runtime) as heard:
         pod = await Pod.make(runtime, tmp_path)
         lasting = await pod.run("sleep 600", name="lasting")
-        ending = await pod.run("sleep 1; exit 3", name="ending")
+        ending = await pod.run("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done", name="ending")
+        await until(lambda: b"ready" in pod.texts("ending"), "it is ready for its end")
+        process = int((await calls.process(runtime, ending)).name)
         await heard.exactly(ending, CREATED, STARTED)
         for _ in range(2):
             await asyncio.to_thread(engine.kill)
             with pytest.raises(Unavailable):
                 await pod.status(lasting)
-            await asyncio.sleep(1)  # meanwhile one of them ends
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+            await until(lambda: has_ended(process), "one of them has ended meanwhile")
             await asyncio.to_thread(engine.start)
         await heard.exactly(ending, CREATED, STARTED, STOPPED)
         assert heard.last(ending).containers_statuses[1].exit_code == 3
@@ -56,13 +64,11 @@ async def test_a_command_is_unavailable_and_dead_when_the_service_is_killed_unde
         container_id = await pod.run("sleep 600")
         request = v1.ExecSyncRequest(container_id=container_id, cmd=["sh", "-c", "touch /begun; sleep 1041; true"])
         command = asyncio.ensure_future(runtime.exec_sync(request))
-        async with asyncio.timeout(15):
-            while "sleep 1041" not in calls.commands(container_id):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until(lambda: "sleep 1041" in calls.commands(container_id), "the command runs")
         await asyncio.to_thread(engine.kill)
         with pytest.raises(Unavailable):
             await command
-        assert "sleep 1041" not in calls.commands(container_id)
+        await until(lambda: "sleep 1041" not in calls.commands(container_id), "the command is dead")
         await asyncio.to_thread(engine.start)
         assert (await pod.status(container_id)).state == v1.CONTAINER_RUNNING
         await pod.aclose()

@@ -45,7 +45,7 @@ async def heard(engine: Engine, *told: Phase, number: int, end: End | None = Non
     life = Life("c", "s", v1.ContainerStatus(id="c"), 1)
     for phase in told:
         events.hear(Told("c", phase, life, end if phase is Phase.EXITED else None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         first = [await anext(subscription) for _ in range(number)]
     await events.aclose()
     return [*first, *[event async for event in subscription]]

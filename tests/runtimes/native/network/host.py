@@ -107,8 +107,10 @@ def answers(listening: socket.socket, netns: Path | None, address: str, port: in
         return str(source[0])
 
 
-PATIENCE = 3.0
-"""Seconds for what is on its way, and for what never comes."""
+PATIENCE = 60.0
+"""Seconds for what is on its way."""
+_CONNECT = 3.0
+"""Seconds for what may never come: the kernel answers by itself."""
 
 
 def ip(*arguments: str) -> str:
@@ -152,9 +154,10 @@ def _server(port: int, kind: int, host: str, protocol: int) -> socket.socket:
 
 def _client(address: str, port: int, kind: int, protocol: int) -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind, protocol)
-    made.settimeout(PATIENCE)
+    made.settimeout(_CONNECT)
     try:
         made.connect((address, port))
+        made.settimeout(PATIENCE)
     except BaseException:
         made.close()
         raise

@@ -145,7 +145,7 @@ async def test_without_the_program_a_network_has_addresses_only(engine: Engine) 
 
 
 def _has_ended(process: int) -> bool:
-    """Within some seconds."""
+    """Within a minute."""
     try:
         return bool(select.select([process], [], [], host.PATIENCE)[0])
     finally:

@@ -17,6 +17,7 @@ from cri.errors import CRIError
 from cri.importing import ImportsImages
 from cri.runtime import Runtime
 from cri.v1 import api_pb2 as v1
+from tests.conformance.kit import free_port
 
 SCRIPT = "echo hello; httpd -p 80 -h /etc; trap 'exit 3' TERM; while :; do sleep 0.1; done"
 
@@ -91,12 +92,6 @@ def served(port: int) -> str:
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

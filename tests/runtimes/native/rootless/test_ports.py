@@ -18,6 +18,7 @@ from cri.v1 import api_pb2 as v1
 from runtimes.native.network import reach, slirp
 from runtimes.native.network.plan import Port
 from runtimes.native.network.rules import Published
+from tests.conformance.kit import free_port
 from tests.runtimes.listening import listening
 
 ANY = ip_address("0.0.0.0")
@@ -52,12 +53,6 @@ async def forwarding(tmp_path: Path, refuses: str = "") -> AsyncIterator[list[di
     async with listening(tmp_path / "ports.sock", serve):
         slirp.answers_at(tmp_path / "ports.sock")
         yield entries
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def published(port: int, protocol: str = "tcp") -> Published:
