@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -31,6 +32,11 @@ async def listening(path: Path, serve: Serve) -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     async with await asyncio.start_unix_server(once, path):
         yield
-        async with asyncio.timeout(PATIENCE):
-            while connections := asyncio.all_tasks() - before:
-                await asyncio.wait(connections)
+        await none_beside(before)
+
+
+async def none_beside(before: set[asyncio.Task[Any]]) -> None:
+    """Return when the tasks that were not there before have ended, a server's connections among them."""
+    async with asyncio.timeout(PATIENCE):
+        while connections := asyncio.all_tasks() - before:
+            await asyncio.wait(connections)

@@ -18,6 +18,7 @@ from runtimes.docker.config import DockerConfig
 from runtimes.docker.endpoint import Endpoint
 from runtimes.docker.engine import Engine
 from tests.host.engines import DockerEngine
+from tests.runtimes.listening import none_beside
 
 
 def test_the_configured_address_wins_over_the_environment() -> None:
@@ -82,8 +83,10 @@ async def behind_tls(engine: DockerEngine, authority: trustme.CA) -> AsyncIterat
         to_engine = await asyncio.open_unix_connection(engine.address.removeprefix("unix://"))
         await asyncio.gather(pump(reader, to_engine[1]), pump(to_engine[0], writer))
 
+    before = asyncio.all_tasks()
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
         yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await none_beside(before)
 
 
 def client_files(directory: Path, issuer: trustme.CA, trusted: trustme.CA) -> dict[str, str]:
