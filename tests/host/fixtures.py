@@ -12,6 +12,7 @@ import inspect
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import NoReturn
@@ -29,8 +30,10 @@ from tests.host.podmans import PodmanEngine
 from tests.host.registry import Registry
 
 BACKENDS = ("fake", "docker", "podman", "remote", "native")
-TASK_GRACE = 15.0
+TASK_GRACE = 60.0
 """Seconds that tasks get to end by themselves after a test and its fixtures."""
+THREAD_GRACE = 60.0
+"""And threads after the last of all."""
 
 LONG = ("tests/e2e/", "tests/orchestrator/test_interleavings.py")
 """Where a few tests take long. Groups are begun in the order of their tests, and these first: at the end of a parallel
@@ -231,9 +234,7 @@ def no_leftover_threads() -> Iterator[None]:
     """A thread that is not a daemon keeps the interpreter from ending, so none may outlive the session."""
     before = set(threading.enumerate())
     yield
-    added = [thread for thread in threading.enumerate() if thread not in before]
-    left = [thread for thread in added if not thread.daemon and not thread.name.startswith("pytest_timeout")]
-    if left:
+    if left := threads_beside(before, THREAD_GRACE):
         pytest.fail("the tests left threads: " + ", ".join(map(str, left)), pytrace=False)
 
 
@@ -246,3 +247,14 @@ async def no_leftover_tasks() -> AsyncIterator[None]:
         _, left = await asyncio.wait(tasks, timeout=TASK_GRACE)
         if left:
             pytest.fail("the test left tasks: " + ", ".join(map(repr, left)), pytrace=False)
+
+
+def threads_beside(before: set[threading.Thread], grace: float) -> list[threading.Thread]:
+    """Those that were not there before and keep the interpreter from ending. ``grace``: seconds that they get to end: a
+    runtime that is closed waits for no call under way."""
+    added = [thread for thread in threading.enumerate() if thread not in before]
+    keeping = [thread for thread in added if not thread.daemon and not thread.name.startswith("pytest_timeout")]
+    deadline = time.monotonic() + grace
+    for thread in keeping:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread for thread in keeping if thread.is_alive()]
