@@ -173,6 +173,8 @@ class BridgedNetworks:
                 return self._reservations.make(sandbox_id, wanted)
             except StillLeaving as error:
                 await self._see_out(*error.sandbox_ids)
+                if not error.sandbox_ids:  # somebody died before the network was gone, too
+                    await self._leaving.remove_unused([wanted.network])
         raise Aborted(f"what sandbox {sandbox_id} asks for is being given back right now; try again")
 
     async def _see_out(self, *sandbox_ids: str) -> None:

@@ -117,18 +117,19 @@ class HostNetwork:
     def remove_unused(self, names: Collection[str]) -> list[str]:
         """Remove the networks of these names that nothing is on, bridges included, and the rules with the last one.
         Returns those that are gone."""
-        gone: list[NetworkRow] = []
         with _turn(), Netlink() as netlink:
-            with self._database.write() as connection:
-                for name in names:
-                    found = leases.network(connection, name)
-                    if found is not None and leases.remove_network(connection, name):
-                        gone.append(found)
-                left = leases.networks(connection)
-            for network in gone:
+            with self._database.read() as connection:
+                unused = [each for each in leases.networks(connection) if each.name in names]
+                unused = [each for each in unused if not leases.attachments(connection, each.name)]
+            # The bridge first: who finds one without a row would take it for that of the next network of its name,
+            # which has other addresses. Who is given the network meanwhile waits for us, and makes the bridge anew.
+            for network in unused:
                 body = netlink.get(links.get(network.bridge))
                 if body is not None and self._is_bridge_of_ours(links.link(body)):
                     _remove_link(netlink, network.bridge)
+            with self._database.write() as connection:
+                gone = [each for each in unused if leases.remove_network(connection, each.name)]
+                left = leases.networks(connection)
             if gone and left:
                 self._write_table()
             elif gone:

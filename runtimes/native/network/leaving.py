@@ -39,7 +39,7 @@ class Leaving:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-            await self._remove_unused([DEFAULT])
+            await self.remove_unused([DEFAULT])
 
     def add(self, row: AttachmentRow) -> None:
         """``row`` is noted as leaving. It is forgotten once its link is gone."""
@@ -58,7 +58,7 @@ class Leaving:
         with self._database.write() as connection:
             leases.forget(connection, [row.sandbox_id for row in rows])
         networks = {row.network for row in rows}
-        await self._remove_unused(networks - {DEFAULT})
+        await self.remove_unused(networks - {DEFAULT})
         if DEFAULT in networks:
             self._remove_later()
 
@@ -85,11 +85,12 @@ class Leaving:
 
     async def _remove_default(self) -> None:
         try:
-            await self._remove_unused([DEFAULT])
+            await self.remove_unused([DEFAULT])
         except (OSError, CRIError) as error:
             _log.warning("the default network was left behind: %s", error)
         await self._run()
 
-    async def _remove_unused(self, names: set[str] | list[str]) -> None:
+    async def remove_unused(self, names: set[str] | list[str]) -> None:
+        """Remove the networks of these names that nothing is on. Raises OSError, CRIError."""
         if names:
             await in_own_thread(lambda: self._host.remove_unused(names))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from runtimes.native.network import namespaces
+from cri.annotations import NETWORK, NETWORK_SUBNETS
+from runtimes.native.network import host as host_network
+from runtimes.native.network import leases, namespaces
 from tests.runtimes.native.mortal import die, mortal
 from tests.runtimes.native.network import host
 from tests.runtimes.native.network.engine import Engine, Sandbox, port
@@ -100,6 +103,25 @@ async def test_recovery_brings_bridges_and_rules_back(engine: Engine) -> None:
     host.run(["nft", "flush", "ruleset"])
     await engine.networks.recover(lambda: {sandbox.id})
     assert host.rules() == before
+
+
+@pytest.mark.parametrize("step", [(host_network, "_remove_link"), (leases, "remove_network")])
+@pytest.mark.parametrize("subnets", ["", "10.78.0.0/24"])
+async def test_a_network_whose_removal_was_cut_short_is_whole_for_the_next_sandbox(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, step: tuple[ModuleType, str], subnets: str
+) -> None:
+    with monkeypatch.context() as dying:
+        dying.setattr(*step, cut_short)
+        await engine.detach(await engine.sandbox(annotations={NETWORK: "shop"}))
+        await engine.networks.settle()
+    wish = {NETWORK_SUBNETS: subnets} if subnets else {}
+    sandbox = await engine.sandbox(annotations={NETWORK: "shop", **wish})
+    with host.server(sandbox.netns, 80) as listening:
+        assert host.answers(listening, None, sandbox.ip, 80) == sandbox.attachment.host
+
+
+def cut_short(*_: object) -> None:
+    raise OSError("somebody died")
 
 
 async def test_what_another_process_attaches_meanwhile_is_left_alone(engine: Engine, tmp_path: Path) -> None:
