@@ -10,6 +10,9 @@ from pathlib import Path
 MARK = "MINICRI_HOST_SLOT"
 """Environment variable that every process started in a slot carries: it is how they are found again."""
 
+KEEPER = "tests.host.keeper"
+"""The module of the process that outlives a run."""
+
 
 def base() -> Path:
     """Where slots live: a real disk, which /tmp need not be. `TEST_HOST_DIR` moves it."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.host.errors import Unavailable
-from tests.host.names import MARK, Names, base
+from tests.host.names import KEEPER, MARK, Names, base
 from tests.host.sweep import sweep
 
 SLOTS = 50
@@ -157,7 +157,7 @@ def _remove_base_when_empty() -> None:
 def _start_keeper(number: int, held: socket.socket) -> subprocess.Popen[bytes]:
     """Start the keeper, out of our terminal's reach. Its stdin ends when this process does, and it keeps the number."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.host.keeper", str(number)],
+        [sys.executable, "-m", KEEPER, str(number)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.host import libpod, native_state, processes, slot, sweep
+from tests.host import hugetlb, libpod, native_state, processes, slot, sweep
 from tests.host.names import Names
 
 LOOKS: list[tuple[Any, Callable[[], list[Path]], str]] = [
@@ -63,7 +63,9 @@ def test_who_got_the_number_of_a_process_that_we_saw_is_spared(tmp_path: Path, m
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="slots are root's")
-def test_runs_with_different_directories_get_different_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_with_different_directories_get_different_numbers_and_know_of_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with contextlib.ExitStack() as claimed:
         numbers = set()
         for directory in ("one", "other"):
@@ -73,6 +75,8 @@ def test_runs_with_different_directories_get_different_numbers(tmp_path: Path, m
             claimed.callback(got.release)
             claimed.callback(monkeypatch.setenv, "TEST_HOST_DIR", str(tmp_path / directory))
         assert len(numbers) == 2
+        monkeypatch.delenv("TEST_HOST_DIR")
+        assert {tmp_path / "one", tmp_path / "other"} <= hugetlb.bases()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="slots are root's")
