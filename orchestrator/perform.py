@@ -45,10 +45,9 @@ class Performer:
         process made them, would get now."""
         if task is None:
             return ()
-        if task.id not in self._secrets:
-            has_some = any(container.secrets for container in task.spec.everyone)
-            self._secrets[task.id] = await asyncio.to_thread(secrets, task.spec) if has_some else set()
-        return self._secrets[task.id]
+        if task.id not in self._secrets and any(container.secrets for container in task.spec.everyone):
+            self._secrets[task.id] = await asyncio.to_thread(secrets, task.spec)
+        return self._secrets.get(task.id, ())
 
     async def perform(self, step: steps.Effect, task: Task | None, seen: Observed) -> Observed | None:
         """Do it. What is there afterwards, as far as the runtime's answer says; None: look again."""

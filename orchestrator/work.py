@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
 from dataclasses import replace
 from traceback import format_exception
 from typing import TYPE_CHECKING
@@ -41,10 +40,10 @@ class Work:
         self._store = worker.store
         self._task_id = task_id
         self._known: Task | None = None
-        self._inbox: deque[Item] = deque()
+        self._inbox: list[Item] = []
         self._held: list[int] = []
         self._reap: Item | None = None
-        self._hooked: set[str] = set()
+        self._hooked: frozenset[str] = frozenset()
         """Containers whose post_start hook has run: what is looked at does not show it."""
         self._told = False
         self.news = asyncio.Event()
@@ -105,7 +104,7 @@ class Work:
                 self._reap = item
             if verdict.accepted:
                 self._held.append(item.seq)
-            self._inbox.popleft()
+            del self._inbox[0]
         return any_news
 
     async def _look(self) -> Observed | None:
@@ -178,7 +177,7 @@ class Work:
         async with self._worker.slot(step), asyncio.timeout(self._worker.limit(step)):
             after = await self._worker.performer.perform(step, task, seen)
         if isinstance(step, steps.RunHook):
-            self._hooked.add(step.container_id)
+            self._hooked |= {step.container_id}
         return after
 
     def _in_vain(self, step: steps.Effect, seen: Observed) -> bool:
