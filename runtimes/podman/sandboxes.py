@@ -38,6 +38,9 @@ NAME_TRIES = 4
 
 KEPT = 4096
 
+SHOWN = 64
+"""Looks that wait for the event they serve, which mostly came before them."""
+
 HALF_MADE = "Created"
 """Podman's word for the state of a pod that was never started, with or without its infra container."""
 
@@ -60,7 +63,7 @@ class Sandboxes:
         self._pauses: Pauses[ReadySandbox] = Pauses()
         self._infras: OrderedDict[str, str] = OrderedDict()
         """The names of the infra containers of sandboxes that were made here."""
-        self._shown: dict[str, dict[str, Any]] = {}
+        self._shown: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     async def run(self, request: v1.RunPodSandboxRequest) -> str:
         """Make and start a sandbox; its id. Raises AlreadyExists naming the sandbox that has this metadata."""
@@ -171,6 +174,8 @@ class Sandboxes:
             return None
         if sandbox_status.state(found) == v1.SANDBOX_READY:
             self._shown[sandbox_id] = infra
+            if len(self._shown) > SHOWN:
+                self._shown.popitem(last=False)
         return found, record
 
     async def _infra(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
