@@ -77,8 +77,11 @@ class Folder:
 
     def _begin_again(self) -> None:
         """As a service manager does: it does not begin where its engine is away."""
-        if self._process is not None and self._process.poll() == Exit.UNAVAILABLE:
+        ended = None if self._process is None else self._process.poll()
+        if ended == Exit.UNAVAILABLE:
             self.begin()
+        else:
+            assert ended is None, f"it ended by itself with {ended}:\n{self.said()}"
 
     @contextmanager
     def living(self) -> Iterator[None]:

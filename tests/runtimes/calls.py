@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 from cri.runtime import Runtime
@@ -58,6 +59,16 @@ async def process(runtime: Runtime, container_id: str) -> Path:
     request = v1.ContainerStatusRequest(container_id=container_id, verbose=True)
     info = json.loads((await runtime.container_status(request)).info["info"])
     return Path("/proc", str(info["pid"]))
+
+
+@contextlib.contextmanager
+def held(process: Path) -> Iterator[int]:
+    """A handle of what a /proc directory is of. Its number is another's a while after its end, a handle never is."""
+    handle = os.pidfd_open(int(process.name))
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 async def pause_process(runtime: Runtime, sandbox_id: str) -> Path:

@@ -19,6 +19,7 @@ from runtimes.docker.transport import DeadlineClient
 from runtimes.shared import seen
 from tests.conformance.kit import Kit, eventually
 from tests.runtimes.behaviour.events import CREATED, STARTED, listening
+from tests.runtimes.pods import until
 
 BUDGET = {
     "RunPodSandbox": ["POST create", "POST start"],
@@ -48,14 +49,14 @@ class Asked:
     """The calls that the engine was asked for since the last ``taken``."""
 
     def __init__(self) -> None:
-        self._calls: list[str] = []
+        self.calls: list[str] = []
 
     def note(self, method: str, url: str) -> None:
         verb = url.partition("?")[0].rstrip("/").rpartition("/")[2]
-        self._calls.append(f"{method} {verb}" if method != "DELETE" else method)
+        self.calls.append(f"{method} {verb}" if method != "DELETE" else method)
 
     def taken(self) -> list[str]:
-        taken, self._calls = sorted(self._calls), []
+        taken, self.calls = sorted(self.calls), []
         return taken
 
 
@@ -127,6 +128,7 @@ async def test_a_sandbox_with_a_container_costs_a_look_at_each_to_who_hears_of_t
             container_id = await kit.create(sandbox_id)
             await kit.start(container_id)
             await heard.exactly(container_id, CREATED, STARTED)
+            await until(lambda: "GET logs" in asked.calls, "its log is followed")
             spent = asked.taken()
     looks = ["GET json"] * 2
     assert spent == sorted([*looks, "GET logs", "POST create", "POST create", "POST start", "POST start"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import threading
 from pathlib import Path
@@ -14,9 +13,8 @@ import pytest
 
 from runtimes.docker.event_source import phase_of
 from runtimes.docker.runtime import DockerRuntime
-from runtimes.shared import container_events
+from runtimes.shared import container_events, processes
 from runtimes.shared.lifecycle import Phase
-from runtimes.shared.processes import has_ended
 from tests.host.dockerd import PrivateDocker
 from tests.host.engines import DockerEngine
 from tests.runtimes import calls
@@ -104,14 +102,14 @@ async def test_nothing_is_lost_or_doubled_over_restarts_of_the_engine(
         lasting = await pod.run("sleep 600", name="lasting")
         ending = await pod.run("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done", name="ending")
         await until(lambda: b"ready" in pod.texts("ending"), "it is ready for its end")
-        process = int((await calls.process(runtime, ending)).name)
-        await heard.exactly(ending, CREATED, STARTED)
-        for _ in range(2):
-            await asyncio.to_thread(engine.kill)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
-            await until(lambda: has_ended(process), "one of them has ended meanwhile")
-            await asyncio.to_thread(engine.start)
+        with calls.held(await calls.process(runtime, ending)) as process:
+            await heard.exactly(ending, CREATED, STARTED)
+            for _ in range(2):
+                await asyncio.to_thread(engine.kill)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, signal.SIGTERM)
+                await until(lambda: processes.is_over(process), "one of them has ended meanwhile")
+                await asyncio.to_thread(engine.start)
         await heard.exactly(ending, CREATED, STARTED, STOPPED)
         status = heard.last(ending).containers_statuses[1]
         # Docker 29 forgets the code of what ended while its containerd was away, too.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import pytest
 from cri.errors import Unavailable
 from cri.v1 import api_pb2 as v1
 from runtimes.podman.event_source import EventSource
+from runtimes.shared import processes
 from runtimes.shared.life import Life
-from runtimes.shared.processes import has_ended
 from runtimes.shared.records import Records
 from tests.host import podmans
 from tests.host.images import BUSYBOX
@@ -36,16 +35,16 @@ async def test_nothing_is_lost_or_doubled_over_kills_of_the_service(
         lasting = await pod.run("sleep 600", name="lasting")
         ending = await pod.run("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done", name="ending")
         await until(lambda: b"ready" in pod.texts("ending"), "it is ready for its end")
-        process = int((await calls.process(runtime, ending)).name)
-        await heard.exactly(ending, CREATED, STARTED)
-        for _ in range(2):
-            await asyncio.to_thread(engine.kill)
-            with pytest.raises(Unavailable):
-                await pod.status(lasting)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
-            await until(lambda: has_ended(process), "one of them has ended meanwhile")
-            await asyncio.to_thread(engine.start)
+        with calls.held(await calls.process(runtime, ending)) as process:
+            await heard.exactly(ending, CREATED, STARTED)
+            for _ in range(2):
+                await asyncio.to_thread(engine.kill)
+                with pytest.raises(Unavailable):
+                    await pod.status(lasting)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, signal.SIGTERM)
+                await until(lambda: processes.is_over(process), "one of them has ended meanwhile")
+                await asyncio.to_thread(engine.start)
         await heard.exactly(ending, CREATED, STARTED, STOPPED)
         assert heard.last(ending).containers_statuses[1].exit_code == 3
         await pod.remove(ending)
