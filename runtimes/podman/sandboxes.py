@@ -269,6 +269,8 @@ class Sandboxes:
 
     async def _remove_pod(self, found: Mapping[str, Any]) -> None:
         await self._halt(found)
+        if self._engine.is_local:
+            await asyncio.to_thread(pod_cgroup.end_exec_monitors, found)
         await self._removal.delete(f"/pods/{found['Id']}", {"force": True, "timeout": 0})
         if self._engine.is_local:
             await asyncio.to_thread(pod_cgroup.remove, found)
