@@ -14,7 +14,7 @@ from cri.streaming.client import forward_ports, open_command, run_command
 from cri.streaming.pipes import TerminalSize
 from cri.v1 import api_pb2 as v1
 from tests.conformance.kit import WITHIN, Kit, eventually, free_port, shell
-from tests.conformance.web import HOST_NETWORK, MEMBER_OF_HOST, httpd, page_at
+from tests.conformance.web import HOST_NETWORK, MEMBER_OF_HOST, httpd, page_at, page_now
 
 Transport = Literal["websocket", "spdy"]
 
@@ -241,10 +241,23 @@ async def test_an_attached_client_is_told_the_end(runtime: Runtime, kit: Kit, sa
         assert await command.stdout.read_all(100) == b""
 
 
+async def listens(runtime: Runtime, sandbox_id: str, port: int) -> None:
+    """Return once a port of a sandbox is served. Each look is a session of its own: in one in which it could once not
+    connect, containerd may leave the next connections hanging."""
+
+    async def look() -> bytes:
+        url = await forward_url(runtime, sandbox_id, port)
+        async with forward_ports(url, [(0, port)], on_error=lambda port, message: None) as forwarder:
+            return await page_now("127.0.0.1", forwarder.local_ports[0])
+
+    await eventually(look, f"port {port} of the sandbox is served")
+
+
 async def test_a_forwarded_port_reaches_the_sandbox(runtime: Runtime, kit: Kit) -> None:
     """Streaming: PortForward."""
     sandbox_id = await kit.sandbox()
     await kit.run(sandbox_id, *httpd("forwarded", "127.0.0.1:8080"))
+    await listens(runtime, sandbox_id, 8080)
     url = await forward_url(runtime, sandbox_id, 8080)
     async with asyncio.timeout(WITHIN), forward_ports(url, [(0, 8080)]) as forwarder:
         for _ in range(2):
@@ -256,6 +269,7 @@ async def test_a_forwarded_port_reaches_the_hosts_network(runtime: Runtime, kit:
     port = free_port()
     sandbox_id = await kit.sandbox(linux=HOST_NETWORK)
     await kit.run(sandbox_id, *httpd("host", f"127.0.0.1:{port}"), linux=MEMBER_OF_HOST)
+    await listens(runtime, sandbox_id, port)
     url = await forward_url(runtime, sandbox_id, port)
     async with asyncio.timeout(WITHIN), forward_ports(url, [(0, port)]) as forwarder:
         assert (await page_at("127.0.0.1", forwarder.local_ports[0])).endswith(b"host\n")

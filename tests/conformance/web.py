@@ -22,18 +22,19 @@ def httpd(page: str, where: str) -> tuple[str, ...]:
 
 async def page_at(host: str, port: int, path: str = "/") -> bytes:
     """What an HTTP server on the host's side answers, once it is up."""
+    return await eventually(lambda: page_now(host, port, path), f"{host}:{port} answers")
 
-    async def look() -> bytes:
-        try:
-            reader, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            return b""
-        try:
-            writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-            return await asyncio.wait_for(reader.read(), WITHIN)
-        except OSError:
-            return b""
-        finally:
-            writer.close()
 
-    return await eventually(look, f"{host}:{port} answers")
+async def page_now(host: str, port: int, path: str = "/") -> bytes:
+    """What it answers now; empty where it does not."""
+    try:
+        reader, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return b""
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        return await asyncio.wait_for(reader.read(), WITHIN)
+    except OSError:
+        return b""
+    finally:
+        writer.close()
