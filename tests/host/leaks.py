@@ -105,7 +105,8 @@ def _processes() -> list[str]:
 
 
 def _firewall() -> list[str]:
-    """The rules and chains, without their counters."""
+    """The rules and chains, without their counters. The kernel's own chains that let everything through come with a
+    look at a table, and say nothing."""
     lines = []
     for program in ("iptables-save", "ip6tables-save"):
         if found := shutil.which(program, path="/usr/sbin:/sbin:/usr/bin"):
@@ -113,7 +114,7 @@ def _firewall() -> list[str]:
             for line in saved.splitlines():
                 if line.startswith("*"):
                     table = line[1:]
-                elif line.startswith((":", "-")):
+                elif line.startswith((":", "-")) and " ACCEPT [" not in line:
                     lines.append(f"{program.removesuffix('-save')} -t {table} {line.partition('[')[0].strip()}")
     return lines
 

@@ -1,8 +1,8 @@
 """What a private Podman has outside of its slot, and its removal.
 
-That is: the hugetlb hierarchy, which crun misses on a host where cgroup v2 still owns it; forwarding, which netavark
-turns on; its rules in the firewall; network namespaces in /run/netns; crun's state; cgroups. What several engines share
-goes with the last private one, and only if it was not there before the first.
+That is: the hugetlb hierarchy, which crun misses on a host where cgroup v2 still owns it; netavark's rules in the
+firewall; network namespaces in /run/netns; crun's state; cgroups. What several engines share goes with the last private
+one, and only if it was not there before the first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ CGROUPS = Path("/sys/fs/cgroup")
 CGROUP_PARENT = "libpod_parent"
 """Where Podman puts the cgroups of pods that name no parent."""
 
-_FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 _NAMESPACES = Path("/run/netns")
 _NAMESPACE = re.compile(r"netns-[0-9a-f-]{36}")
 """What Podman calls one in there."""
@@ -45,11 +44,6 @@ def prepare(names: Names) -> None:
     """Make the directory of a slot's Podman, and give the host what it lacks. Called under the base lock."""
     directory = names.path / DIRECTORY
     directory.mkdir(exist_ok=True)
-    forwarding = directory / "forwarding.json"
-    if not forwarding.exists():
-        forwarding.write_text(
-            json.dumps({name: _sysctl(name).read_text() for name in _FORWARDING if _sysctl(name).exists()})
-        )
     hugetlb.require()
 
 
@@ -102,7 +96,6 @@ def forget(names: Names, ids: Iterable[str], left: Iterable[Path]) -> None:
     others = [other for other in slots_with(DIRECTORY) if other.number != names.number]
     last = not others and not _services()
     netavark.unpublish(_subnets(names), last=last)
-    _hand_on(names, others)
     if last:
         _give_back()
 
@@ -115,23 +108,6 @@ def _services() -> list[int]:
     """The Podman services of this host, of slots elsewhere and of users too."""
     commands = ((pid, processes.command(pid)) for pid in processes.pids())
     return [pid for pid, words in commands if words and Path(words[0]).name == "podman" and "service" in words]
-
-
-def _sysctl(name: str) -> Path:
-    return Path("/proc/sys", name)
-
-
-def _hand_on(names: Names, others: list[Names]) -> None:
-    """Set forwarding as it was before the first Podman; while there are others, they have to."""
-    record = names.path / DIRECTORY / "forwarding.json"
-    if not record.exists():
-        return
-    if others:
-        (others[0].path / DIRECTORY / "forwarding.json").write_text(record.read_text())
-        return
-    for name, value in json.loads(record.read_text()).items():
-        if _sysctl(name).read_text() != value:
-            _sysctl(name).write_text(value)
 
 
 def _give_back() -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from tests.host import host_wide
 from tests.host.errors import Unavailable
 from tests.host.names import KEEPER, MARK, Names, base
 from tests.host.sweep import sweep
@@ -78,6 +79,7 @@ def claim() -> Slot:
             lock = names.lock.open("w")
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             names.path.mkdir(mode=0o711)
+            host_wide.note(names)
             return Slot(number, lock, ours, _start_keeper(number, ours))
     raise Unavailable(f"all {SLOTS} slots of this host are in use, or 10.200.0.0 to 10.249.0.0 are routed")
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.host import cni, hugetlb, libpod, native_state, processes
+from tests.host import cni, host_wide, hugetlb, libpod, native_state, processes
 from tests.host.names import Names
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -37,6 +37,7 @@ def sweep(names: Names) -> None:
         Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
     cni.forget(names, containers)
     libpod.forget(names, containers, namespaces)
+    host_wide.hand_on(names)
     if names.path.exists():
         shutil.rmtree(names.path)
     hugetlb.give_back()

@@ -20,7 +20,6 @@ from tests.host import libpod, netavark, podmans
 from tests.host.errors import EngineError, Unavailable
 from tests.host.images import BUSYBOX
 from tests.host.leaks import Snapshot, wait_for_no_changes
-from tests.host.names import Names
 from tests.host.podman import PrivatePodman, private_podman
 
 REPO = Path(__file__).parents[2]
@@ -141,23 +140,6 @@ def test_an_engine_that_was_named_and_is_away_is_not_replaced(monkeypatch: pytes
     monkeypatch.setenv("CONTAINER_HOST", "unix:///nowhere.sock")
     with pytest.raises(Unavailable, match="CONTAINER_HOST"), podmans.podman_engine():
         pass
-
-
-def test_forwarding_is_given_back_by_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_HOST_DIR", str(tmp_path))
-    sysctls = tmp_path / "sysctls"
-    monkeypatch.setattr(libpod, "_sysctl", lambda name: sysctls / name.replace("/", "."))
-    sysctls.mkdir()
-    (sysctls / "net.ipv4.ip_forward").write_text("1\n")
-    first, last = Names(0), Names(1)
-    for names, value in ((first, "0\n"), (last, "1\n")):
-        (names.path / libpod.DIRECTORY).mkdir(parents=True)
-        record = names.path / libpod.DIRECTORY / "forwarding.json"
-        record.write_text(f'{{"net/ipv4/ip_forward": {value!r}}}'.replace("'", '"'))
-    libpod._hand_on(first, [last])
-    assert (sysctls / "net.ipv4.ip_forward").read_text() == "1\n"
-    libpod._hand_on(last, [])
-    assert (sysctls / "net.ipv4.ip_forward").read_text() == "0\n"
 
 
 @pytest.mark.parametrize(
